@@ -1,0 +1,171 @@
+//! Core objects, slim: only the fields that Sluice uses.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{IntOrString, ObjectMeta};
+
+/// `v1 Service`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Service {
+    /// Name and namespace.
+    pub metadata: ObjectMeta,
+    /// Ports and kind.
+    pub spec: ServiceSpec,
+}
+
+/// `spec` of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceSpec {
+    /// `ClusterIP` (also where empty), `NodePort`, `LoadBalancer`, `ExternalName`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Ports.
+    pub ports: Vec<ServicePort>,
+    /// The name that a Service of type ExternalName stands for.
+    pub external_name: String,
+}
+
+/// One port of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServicePort {
+    /// Name; may be empty where there is one port only.
+    pub name: String,
+    /// Port number of the Service.
+    pub port: i32,
+    /// Port of the pod, by number or by the name of a container port.
+    pub target_port: Option<IntOrString>,
+    /// `kubernetes.io/h2c` asks for HTTP/2 with prior knowledge.
+    pub app_protocol: String,
+    /// `TCP` where empty.
+    pub protocol: String,
+}
+
+/// `v1 Endpoints`, which Serving still writes for public Services.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Endpoints {
+    /// Name (of the Service) and namespace.
+    pub metadata: ObjectMeta,
+    /// Groups of addresses with the same ports.
+    pub subsets: Vec<EndpointSubset>,
+}
+
+/// One group of an Endpoints object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EndpointSubset {
+    /// Ready addresses.
+    pub addresses: Vec<EndpointsAddress>,
+    /// Addresses that are not ready.
+    pub not_ready_addresses: Vec<EndpointsAddress>,
+    /// Ports, by the name of the Service port.
+    pub ports: Vec<EndpointsPort>,
+}
+
+/// An address of an Endpoints object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointsAddress {
+    /// IP address.
+    pub ip: String,
+}
+
+/// A port of an Endpoints object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointsPort {
+    /// Name of the Service port.
+    pub name: String,
+    /// Port number, resolved.
+    pub port: i32,
+}
+
+/// `discovery.k8s.io/v1 EndpointSlice`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EndpointSlice {
+    /// Name, namespace, and the label that names the Service.
+    pub metadata: ObjectMeta,
+    /// `IPv4`, `IPv6` or `FQDN`.
+    pub address_type: String,
+    /// Addresses with their conditions.
+    pub endpoints: Vec<Endpoint>,
+    /// Ports, by the name of the Service port.
+    pub ports: Vec<EndpointSlicePort>,
+}
+
+/// One endpoint of a slice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Endpoint {
+    /// Addresses of the one endpoint; the first is used, as kube-proxy does.
+    pub addresses: Vec<String>,
+    /// Whether it may get traffic.
+    pub conditions: EndpointConditions,
+}
+
+/// Conditions of one endpoint; absent means unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointConditions {
+    /// Ready and not terminating; unknown counts as ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<bool>,
+    /// Would be ready but for terminating.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serving: Option<bool>,
+    /// On its way out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminating: Option<bool>,
+}
+
+/// A port of a slice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointSlicePort {
+    /// Name of the Service port.
+    pub name: String,
+    /// Port number, resolved; absent means all ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+}
+
+/// `v1 Secret`; its values never show in `Debug`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Secret {
+    /// Name and namespace.
+    pub metadata: ObjectMeta,
+    /// `kubernetes.io/tls` and others.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Values, base64 in the document.
+    pub data: BTreeMap<String, SecretValue>,
+    /// Values in plain text, which the API server would fold into `data`.
+    pub string_data: BTreeMap<String, SecretValue>,
+}
+
+/// One value of a Secret as it stands in the document (base64 under `data`).
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretValue(String);
+
+impl SecretValue {
+    /// The text as it stands in the document.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}

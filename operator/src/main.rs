@@ -1,0 +1,2 @@
+//! sluice
+fn main() {}
