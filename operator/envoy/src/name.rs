@@ -1,0 +1,111 @@
+//! Names of resources, and what can be read back from a name.
+//!
+//! | type | name | example |
+//! |---|---|---|
+//! | Cluster, ClusterLoadAssignment | `<namespace>/<service>/<port>` | `default/hello/80` |
+//! | RouteConfiguration | `<side>/<namespace>/<ingress>` | `ext/default/hello` |
+//! | ScopedRouteConfiguration | table name, `/`, host | `ext/default/hello/hello.example.com` |
+//! | Secret | the host it is shown for | `hello.example.com` |
+//!
+//! The table of an Ingress and side keeps its name for life, so a live scope is
+//! never repointed but when a host changes hands.
+
+use sluice_ir::{Host, ObjectKey, ServicePort, Side};
+
+use crate::Kind;
+
+/// The RouteConfiguration of the readiness listener, sent after all else.
+pub const READINESS_TABLE: &str = "sluice/readiness";
+
+/// The static cluster without endpoints that answers 503 for an unavailable share.
+pub const UNAVAILABLE_CLUSTER: &str = "sluice/unavailable";
+
+/// The static cluster of the xDS server.
+pub const XDS_CLUSTER: &str = "xds";
+
+/// Listeners; constant for the life of a gateway.
+pub const LISTENERS: [&str; 6] = [
+    "external-http",
+    "external-https",
+    "internal-http",
+    "internal-https",
+    "readiness",
+    "statistics",
+];
+
+/// Name of the Cluster and of the ClusterLoadAssignment of a Service port.
+#[must_use]
+pub fn cluster(service_port: &ServicePort) -> String {
+    service_port.to_string()
+}
+
+/// Name of the table of one Ingress on one side.
+#[must_use]
+pub fn table(side: Side, ingress: &ObjectKey) -> String {
+    format!("{}/{ingress}", side.prefix())
+}
+
+/// Name of the scope that leads a host to the table of one Ingress.
+#[must_use]
+pub fn scope(side: Side, ingress: &ObjectKey, host: &Host) -> String {
+    format!("{}/{host}", table(side, ingress))
+}
+
+/// Name of the scope that keeps a table subscribed and warm before a host moves
+/// to it. `!` can stand in no host.
+#[must_use]
+pub fn anchor_scope(table: &str) -> String {
+    format!("{table}/!")
+}
+
+/// Key of a scope among all scopes of one gateway, read from the scope's name:
+/// side and host. Every anchor has its own key.
+#[must_use]
+pub fn scope_key(scope: &str) -> Option<String> {
+    let (table, host) = scope.rsplit_once('/')?;
+    let side = table.split('/').next()?;
+    if host == "!" {
+        Some(format!("{side}|!{table}"))
+    } else {
+        Some(format!("{side}|{host}"))
+    }
+}
+
+/// The Ingress that a scope or a table belongs to; for a cluster or an
+/// assignment, its namespace with an empty name; `None` for listeners, secrets
+/// and reserved names.
+#[must_use]
+pub fn owner(kind: Kind, name: &str) -> Option<ObjectKey> {
+    let mut parts = name.split('/');
+    match kind {
+        Kind::Scope | Kind::RouteTable => {
+            let side = parts.next()?;
+            if !Side::ALL.iter().any(|s| s.prefix() == side) {
+                return None;
+            }
+            Some(ObjectKey::new(parts.next()?, parts.next()?))
+        }
+        Kind::Cluster | Kind::Endpoints => Some(ObjectKey::new(parts.next()?, "")),
+        Kind::Listener | Kind::Secret => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        let ingress = ObjectKey::new("default", "hello");
+        let host = Host::parse("hello.example.com").unwrap();
+        let name = scope(Side::External, &ingress, &host);
+        assert_eq!(name, "ext/default/hello/hello.example.com");
+        assert_eq!(scope_key(&name).unwrap(), "ext|hello.example.com");
+        assert_eq!(owner(Kind::Scope, &name), Some(ingress.clone()));
+        let table = table(Side::Internal, &ingress);
+        assert_eq!(owner(Kind::RouteTable, &table), Some(ingress));
+        assert_eq!(owner(Kind::RouteTable, READINESS_TABLE), None);
+        let anchor = anchor_scope(&table);
+        assert_eq!(scope_key(&anchor).unwrap(), "int|!int/default/hello");
+    }
+}
