@@ -31,7 +31,10 @@ pub struct ObjectMeta {
     pub deletion_timestamp: Option<Timestamp>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde asks for"
+)]
 fn is_zero(value: &i64) -> bool {
     *value == 0
 }

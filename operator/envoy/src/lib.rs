@@ -6,5 +6,7 @@
 
 pub mod name;
 mod resource;
+mod update;
 
 pub use resource::{Content, Kind, Resource, STANDBY};
+pub use update::Update;

@@ -41,22 +41,20 @@ impl Kind {
     pub fn type_url(self) -> &'static str {
         match self {
             Kind::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-            Kind::Endpoints => {
-                "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
-            }
+            Kind::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
             Kind::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Kind::Scope => "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration",
             Kind::RouteTable => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-            Kind::Secret => {
-                "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
-            }
+            Kind::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
         }
     }
 
     /// The type of a `type_url`, if Sluice serves it.
     #[must_use]
     pub fn from_type_url(type_url: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.type_url() == type_url)
+        Kind::ALL
+            .into_iter()
+            .find(|kind| kind.type_url() == type_url)
     }
 
     /// The short name of the discovery service, for logs and metric labels.

@@ -220,8 +220,17 @@ mod tests {
 
     #[test]
     fn folds_case_dot_and_port() {
-        for text in ["A.Example.com", "a.example.com.", "a.example.com:8080", "A.example.com.:80"] {
-            assert_eq!(Host::parse(text).unwrap().as_str(), "a.example.com", "{text}");
+        for text in [
+            "A.Example.com",
+            "a.example.com.",
+            "a.example.com:8080",
+            "A.example.com.:80",
+        ] {
+            assert_eq!(
+                Host::parse(text).unwrap().as_str(),
+                "a.example.com",
+                "{text}"
+            );
         }
     }
 

@@ -1,6 +1,7 @@
 //! All that one Ingress wants served.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,17 @@ pub struct RefusedPlan {
     pub clusters: BTreeMap<ServicePort, Cluster>,
     /// One line for the client: why.
     pub reason: String,
+}
+
+/// What becomes of what gateways serve for one Ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanChange {
+    /// Serve this.
+    Serve(Arc<Plan>),
+    /// Leave last good as it is; where there is none, answer 503 with the reason.
+    Hold(Arc<RefusedPlan>),
+    /// The Ingress is gone.
+    Remove,
 }
 
 impl Plan {

@@ -144,7 +144,8 @@ impl Verdict {
     /// A verdict from rejections: the worst of them decides.
     #[must_use]
     pub fn from_rejections(mut rejections: Vec<Rejection>) -> Self {
-        rejections.sort_by(|a, b| (&a.field, a.reason, &a.found).cmp(&(&b.field, b.reason, &b.found)));
+        rejections
+            .sort_by(|a, b| (&a.field, a.reason, &a.found).cmp(&(&b.field, b.reason, &b.found)));
         rejections.dedup();
         let outcome = if rejections.iter().any(|r| r.reason.refuses()) {
             Outcome::Refused
@@ -153,6 +154,9 @@ impl Verdict {
         } else {
             Outcome::Partial
         };
-        Self { outcome, rejections }
+        Self {
+            outcome,
+            rejections,
+        }
     }
 }
