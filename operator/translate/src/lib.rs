@@ -1,1 +1,20 @@
-//! translate
+//! One Knative Ingress and what it names in, one plan and one verdict out.
+//!
+//! *Reads* `crds`: an Ingress, the Services and Secrets it names, and what the
+//! world says of the hosts it claims ([`Inputs`]). *Gives* `ir`: a plan, or what
+//! stands in for a refused one, and a verdict that names every field that is not
+//! served and why ([`Translation`]); and the ready addresses of one Service port
+//! ([`endpoints`]). *Never* does I/O, reads a clock, panics, or fails as a whole:
+//! what cannot be served is a value.
+//!
+//! Start at [`translate`]; what it needs is told by [`references`].
+
+mod endpoints;
+mod inputs;
+mod references;
+mod translate;
+
+pub use endpoints::endpoints;
+pub use inputs::{Config, Inputs, Ownership, Target, Translated, Translation};
+pub use references::{References, references, rule_of};
+pub use translate::translate;
