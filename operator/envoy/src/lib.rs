@@ -2,11 +2,31 @@
 //!
 //! *Reads* [`sluice_ir::Plan`]s and [`sluice_ir::Endpoints`]. *Gives*
 //! [`Resource`]s: encoded, versioned by content, with what the xDS server must
-//! know to send them safely. *Never* awaits, logs, or asks what an Ingress is.
+//! know to send them safely; the bootstrap of a gateway; and any of these as
+//! people read them. *Never* awaits, logs, or asks what an Ingress is.
+//!
+//! Start at [`Assembly`]: plans in, updates out.
 
+mod assembly;
+mod bootstrap;
+mod dump;
+mod edge;
+mod error;
+mod listener;
 pub mod name;
 mod resource;
+mod scope;
+mod secret;
 mod update;
 
+pub use assembly::Assembly;
+pub use bootstrap::{Bootstrap, XdsAddress, bootstrap};
+pub use dump::{dump, dump_all, yaml};
+pub use edge::Edge;
+pub use error::EnvoyError;
+pub use listener::listeners;
 pub use resource::{Content, Kind, Resource, STANDBY};
+pub use scope::anchor;
+pub use secret::secret_named;
+pub use sluice_ir::PlanChange;
 pub use update::Update;
