@@ -13,8 +13,10 @@ mod endpoints;
 mod inputs;
 mod references;
 mod translate;
+mod world;
 
 pub use endpoints::endpoints;
 pub use inputs::{Config, Inputs, Ownership, Target, Translated, Translation};
 pub use references::{References, references, rule_of};
 pub use translate::translate;
+pub use world::{Changes, Object, ObjectKind, World};
