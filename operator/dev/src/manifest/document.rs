@@ -1,0 +1,448 @@
+//! One document to one object: which kind it is, and whether it is well formed.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use sluice_crds as crds;
+use sluice_ir::ObjectKey;
+use sluice_translate::{Object, ObjectKind};
+
+use super::node::{Node, Value};
+use super::typed::typed;
+use crate::fault::{FaultReason, Severity};
+
+/// The annotation that names an Ingress's class
+/// (`knative.dev/networking pkg/apis/networking/register.go`).
+const CLASS_ANNOTATION: &str = "networking.knative.dev/ingress.class";
+
+/// The class that Sluice serves.
+const CLASS: &str = "sluice.ingress.networking.knative.dev";
+
+const INGRESS_VERSION: &str = "networking.internal.knative.dev/v1alpha1";
+
+/// What is read: `apiVersion`, `kind`.
+const READ: [(&str, &str, ObjectKind); 5] = [
+    (INGRESS_VERSION, "Ingress", ObjectKind::Ingress),
+    ("v1", "Service", ObjectKind::Service),
+    ("v1", "Endpoints", ObjectKind::Endpoints),
+    ("discovery.k8s.io/v1", "EndpointSlice", ObjectKind::EndpointSlice),
+    ("v1", "Secret", ObjectKind::Secret),
+];
+
+/// Kind, namespace and name: what makes two documents the same object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ObjectId {
+    pub(crate) kind: ObjectKind,
+    pub(crate) key: ObjectKey,
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", describe(self.kind), self.key)
+    }
+}
+
+/// The word for a kind in a sentence.
+pub(crate) fn describe(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Ingress => "ingress",
+        ObjectKind::Service => "service",
+        ObjectKind::Endpoints => "endpoints",
+        ObjectKind::EndpointSlice => "endpointslice",
+        ObjectKind::Secret => "secret",
+    }
+}
+
+/// What to make of fields that a kind does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// Say so, and read the rest.
+    Warn,
+    /// The object is not read.
+    Refuse,
+}
+
+/// What one document turned out to be.
+pub(super) struct Document {
+    /// Absent where the document does not say which object it is.
+    pub(super) id: Option<ObjectId>,
+    pub(super) outcome: Outcome,
+    /// Faults with their place; the file is not known here.
+    pub(super) faults: Vec<Remark>,
+}
+
+pub(super) enum Outcome {
+    /// Read well.
+    Object(Object),
+    /// Not for Sluice, and nothing is lost.
+    LeftAlone,
+    /// Meant for Sluice, but not readable.
+    Broken,
+    /// `kind: List`.
+    List(Vec<Node>),
+}
+
+/// A fault before the file's name is added.
+pub(super) struct Remark {
+    pub(super) severity: Severity,
+    pub(super) reason: FaultReason,
+    pub(super) place: (u64, u64),
+    pub(super) object: Option<String>,
+    pub(super) field: Option<String>,
+    pub(super) message: String,
+}
+
+impl Document {
+    fn broken(id: Option<ObjectId>, remark: Remark) -> Self {
+        Self {
+            id,
+            outcome: Outcome::Broken,
+            faults: vec![remark],
+        }
+    }
+
+    fn left_alone(remark: Remark) -> Self {
+        Self {
+            id: None,
+            outcome: Outcome::LeftAlone,
+            faults: vec![remark],
+        }
+    }
+}
+
+/// Reads one document.
+pub(super) fn document(node: Node, strictness: Strictness) -> Document {
+    let (api_version, kind) = match type_of(&node) {
+        Ok(named) => named,
+        Err(remark) => return Document::broken(None, remark),
+    };
+    if api_version == "v1" && kind == "List" {
+        return list(node);
+    }
+    let Some(&(_, _, object_kind)) = READ
+        .iter()
+        .find(|(version, name, _)| *version == api_version && *name == kind)
+    else {
+        return not_read(&node, &api_version, &kind);
+    };
+    let id = match id_of(&node, object_kind) {
+        Ok(id) => id,
+        Err(remark) => return Document::broken(None, remark),
+    };
+    let mut faults = unknown(&node, &id, strictness);
+    match object(&node, &id) {
+        Err(remark) => {
+            faults.push(remark);
+            Document {
+                id: Some(id),
+                outcome: Outcome::Broken,
+                faults,
+            }
+        }
+        Ok(Object::Ingress(ingress)) if other_class(&ingress).is_some() => {
+            let class = other_class(&ingress).unwrap_or_default();
+            Document::left_alone(Remark {
+                severity: Severity::Note,
+                reason: FaultReason::OtherClass,
+                place: node.place_of(&format!("metadata.annotations[{CLASS_ANNOTATION}]")),
+                object: Some(id.to_string()),
+                field: None,
+                message: format!("left alone: its class is {class:?}, Sluice serves {CLASS:?}"),
+            })
+        }
+        Ok(object) => {
+            let refused = faults.iter().any(|fault| fault.severity == Severity::Error);
+            Document {
+                id: Some(id),
+                outcome: if refused {
+                    Outcome::Broken
+                } else {
+                    Outcome::Object(object)
+                },
+                faults,
+            }
+        }
+    }
+}
+
+fn list(mut node: Node) -> Document {
+    let place = node.place_of("items");
+    let items = match &mut node.value {
+        Value::Map(entries) => entries
+            .iter_mut()
+            .find(|(key, _)| key.text == "items")
+            .map(|(_, items)| std::mem::replace(&mut items.value, Value::Null)),
+        _ => None,
+    };
+    match items {
+        Some(Value::List(items)) => Document {
+            id: None,
+            outcome: Outcome::List(items),
+            faults: Vec::new(),
+        },
+        None | Some(Value::Null) => Document {
+            id: None,
+            outcome: Outcome::List(Vec::new()),
+            faults: Vec::new(),
+        },
+        Some(_) => Document::broken(
+            None,
+            Remark {
+                severity: Severity::Error,
+                reason: FaultReason::WrongType,
+                place,
+                object: Some("list".into()),
+                field: Some("items".into()),
+                message: "expected a list of objects".into(),
+            },
+        ),
+    }
+}
+
+/// `apiVersion` and `kind`.
+fn type_of(node: &Node) -> Result<(String, String), Remark> {
+    if !matches!(node.value, Value::Map(_)) {
+        return Err(Remark {
+            severity: Severity::Error,
+            reason: FaultReason::NotAnObject,
+            place: (node.line, node.column),
+            object: None,
+            field: None,
+            message: format!(
+                "found {}, expected an object with apiVersion, kind and metadata",
+                node.describe_kind()
+            ),
+        });
+    }
+    let field = |name: &str| match node.get(name) {
+        Some(found) => match found.text() {
+            Some(text) if !text.is_empty() => Ok(text.to_owned()),
+            _ => Err(Remark {
+                severity: Severity::Error,
+                reason: FaultReason::WrongType,
+                place: (found.line, found.column),
+                object: None,
+                field: Some(name.into()),
+                message: format!("found {}, expected text", found.describe()),
+            }),
+        },
+        None => Err(Remark {
+            severity: Severity::Error,
+            reason: FaultReason::MissingField,
+            place: (node.line, node.column),
+            object: None,
+            field: Some(name.into()),
+            message: "missing; an object needs apiVersion, kind and metadata".into(),
+        }),
+    };
+    Ok((field("apiVersion")?, field("kind")?))
+}
+
+fn not_read(node: &Node, api_version: &str, kind: &str) -> Document {
+    let group = |version: &str| version.rsplit_once('/').map(|(group, _)| group.to_owned());
+    let name = node
+        .get("metadata")
+        .and_then(|metadata| metadata.get("name"))
+        .and_then(Node::text);
+    let object = match name {
+        Some(name) => format!("{kind} {name:?} ({api_version})"),
+        None => format!("{kind} ({api_version})"),
+    };
+    let expected = READ
+        .iter()
+        .find(|(version, name, _)| *name == kind && group(version) == group(api_version));
+    if let Some((version, _, _)) = expected {
+        return Document::broken(
+            None,
+            Remark {
+                severity: Severity::Error,
+                reason: FaultReason::WrongVersion,
+                place: node.place_of("apiVersion"),
+                object: Some(object),
+                field: Some("apiVersion".into()),
+                message: format!("found {api_version:?}, expected {version:?}"),
+            },
+        );
+    }
+    let message = match (group(api_version).as_deref(), kind) {
+        (Some("serving.knative.dev"), _) => {
+            "not read here: without Serving nothing acts on it; write the Ingress, Services and \
+             Endpoints that Serving makes of it"
+                .to_owned()
+        }
+        (_, "Ingress") => {
+            format!("not read here: Sluice serves Knative's Ingress, {INGRESS_VERSION}")
+        }
+        _ => "not read here: Sluice reads Knative Ingress, Service, Endpoints, EndpointSlice and \
+              Secret"
+            .to_owned(),
+    };
+    Document::left_alone(Remark {
+        severity: Severity::Note,
+        reason: FaultReason::KindNotRead,
+        place: node.place_of("kind"),
+        object: Some(object),
+        field: None,
+        message,
+    })
+}
+
+fn id_of(node: &Node, kind: ObjectKind) -> Result<ObjectId, Remark> {
+    let word = describe(kind);
+    let metadata = node.get("metadata");
+    let text = |name: &str| -> Result<Option<String>, Remark> {
+        let Some(found) = metadata.and_then(|metadata| metadata.get(name)) else {
+            return Ok(None);
+        };
+        match &found.value {
+            Value::Null => Ok(None),
+            Value::Text(text) if text.is_empty() => Ok(None),
+            Value::Text(text) => Ok(Some(text.clone())),
+            _ => Err(Remark {
+                severity: Severity::Error,
+                reason: FaultReason::WrongType,
+                place: (found.line, found.column),
+                object: Some(word.into()),
+                field: Some(format!("metadata.{name}")),
+                message: format!("found {}, expected text; put it in quotes", found.describe()),
+            }),
+        }
+    };
+    let Some(name) = text("name")? else {
+        return Err(Remark {
+            severity: Severity::Error,
+            reason: FaultReason::MissingField,
+            place: node.place_of("metadata"),
+            object: Some(word.into()),
+            field: Some("metadata.name".into()),
+            message: "missing; there is no API server here to make one up".into(),
+        });
+    };
+    let namespace = text("namespace")?.unwrap_or_else(|| "default".into());
+    for (field, value, longest, dots) in [
+        ("name", &name, 253, true),
+        ("namespace", &namespace, 63, false),
+    ] {
+        if !is_name(value, longest, dots) {
+            return Err(Remark {
+                severity: Severity::Error,
+                reason: FaultReason::InvalidName,
+                place: node.place_of(&format!("metadata.{field}")),
+                object: Some(word.into()),
+                field: Some(format!("metadata.{field}")),
+                message: format!(
+                    "found {value:?}, expected at most {longest} of the characters a-z, 0-9{} \
+                     and '-', a letter or digit at either end",
+                    if dots { ", '.'" } else { "" }
+                ),
+            });
+        }
+    }
+    Ok(ObjectId {
+        kind,
+        key: ObjectKey::new(namespace, name),
+    })
+}
+
+/// Kubernetes' names: DNS labels, or subdomains where dots may stand
+/// (`k8s.io/apimachinery pkg/util/validation`).
+fn is_name(text: &str, longest: usize, dots: bool) -> bool {
+    let label = |label: &str| {
+        let edge = |byte: Option<&u8>| {
+            byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        };
+        let bytes = label.as_bytes();
+        edge(bytes.first())
+            && edge(bytes.last())
+            && bytes
+                .iter()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+    };
+    text.len() <= longest
+        && if dots {
+            text.split('.').all(label)
+        } else {
+            label(text)
+        }
+}
+
+/// Reads the object and gives it the namespace it is in.
+fn object(node: &Node, id: &ObjectId) -> Result<Object, Remark> {
+    let namespace = &id.key.namespace;
+    Ok(match id.kind {
+        ObjectKind::Ingress => {
+            let mut object: crds::Ingress = read(node, id)?;
+            object.metadata.namespace.clone_from(namespace);
+            Object::Ingress(object)
+        }
+        ObjectKind::Service => {
+            let mut object: crds::Service = read(node, id)?;
+            object.metadata.namespace.clone_from(namespace);
+            Object::Service(object)
+        }
+        ObjectKind::Endpoints => {
+            let mut object: crds::Endpoints = read(node, id)?;
+            object.metadata.namespace.clone_from(namespace);
+            Object::Endpoints(object)
+        }
+        ObjectKind::EndpointSlice => {
+            let mut object: crds::EndpointSlice = read(node, id)?;
+            object.metadata.namespace.clone_from(namespace);
+            Object::EndpointSlice(object)
+        }
+        ObjectKind::Secret => {
+            let mut object: crds::Secret = read(node, id)?;
+            object.metadata.namespace.clone_from(namespace);
+            Object::Secret(object)
+        }
+    })
+}
+
+fn read<T: DeserializeOwned>(node: &Node, id: &ObjectId) -> Result<T, Remark> {
+    typed(node).map_err(|mismatch| {
+        let found = match id.kind {
+            ObjectKind::Secret => mismatch.found_kind,
+            _ => &mismatch.found,
+        };
+        Remark {
+            severity: Severity::Error,
+            reason: FaultReason::WrongType,
+            place: (mismatch.line, mismatch.column),
+            object: Some(id.to_string()),
+            field: Some(mismatch.field()),
+            message: format!("found {found}, expected {}", mismatch.expected),
+        }
+    })
+}
+
+fn unknown(node: &Node, id: &ObjectId, strictness: Strictness) -> Vec<Remark> {
+    unknown_fields(id.kind, node)
+        .into_iter()
+        .map(|field| Remark {
+            severity: match strictness {
+                Strictness::Warn => Severity::Warning,
+                Strictness::Refuse => Severity::Error,
+            },
+            reason: FaultReason::UnknownField,
+            place: node.place_of(&field),
+            object: Some(id.to_string()),
+            field: Some(field),
+            message: "unknown field; check its spelling and indentation, or remove it".into(),
+        })
+        .collect()
+}
+
+fn unknown_fields(_kind: ObjectKind, _node: &Node) -> Vec<String> {
+    Vec::new()
+}
+
+/// The class of an Ingress that is not for Sluice. One without a class is served:
+/// in a folder there is no other ingress that could be meant.
+fn other_class(ingress: &crds::Ingress) -> Option<&str> {
+    ingress
+        .metadata
+        .annotations
+        .get(CLASS_ANNOTATION)
+        .map(String::as_str)
+        .filter(|class| *class != CLASS)
+}

@@ -1,0 +1,323 @@
+//! When to look at the folder again.
+//!
+//! A file is looked at once nothing more is being written to it: closed, renamed
+//! into place, or quiet. What editors do (truncate and write, write beside and
+//! rename over) then shows as one change, not as a moment without the file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use crate::folder::{is_hidden, is_manifest};
+
+/// No event for this long: the change is whole.
+const QUIET: Duration = Duration::from_millis(10);
+
+/// The longest that one change waits for another.
+const LONGEST: Duration = Duration::from_millis(50);
+
+/// A file that was written to but not closed for this long is read as it is.
+const ABANDONED: Duration = Duration::from_secs(1);
+
+/// How often a folder is looked at that cannot be watched.
+const POLL_UNWATCHED: Duration = Duration::from_millis(250);
+
+/// How often a folder is looked at that has links in it: no watch sees what
+/// changes behind a link.
+const POLL_LINKED: Duration = Duration::from_secs(1);
+
+/// A reason to look at the folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stir {
+    /// Paths to read whatever their time stamps say.
+    pub(crate) named: BTreeSet<PathBuf>,
+    /// Paths that something is writing to: not to be read yet.
+    pub(crate) writing: BTreeSet<PathBuf>,
+}
+
+/// Watches one folder, by the system's events where it has them, else by looking
+/// at it again and again.
+pub(crate) struct Watch {
+    root: PathBuf,
+    watcher: Option<RecommendedWatcher>,
+    /// Kept for the next watcher, if this one fails.
+    sender: mpsc::UnboundedSender<notify::Result<Event>>,
+    events: mpsc::UnboundedReceiver<notify::Result<Event>>,
+    settling: Settling,
+}
+
+impl Watch {
+    /// Begins to watch a folder. Gives the reason, too, if that needs polling.
+    pub(crate) fn new(root: PathBuf) -> (Self, Option<notify::Error>) {
+        let (sender, events) = mpsc::unbounded_channel();
+        let mut watch = Self {
+            settling: Settling::new(root.clone()),
+            root,
+            watcher: None,
+            sender,
+            events,
+        };
+        let error = watch.start().err();
+        (watch, error)
+    }
+
+    fn start(&mut self) -> notify::Result<()> {
+        let sender = self.sender.clone();
+        let mut watcher = notify::recommended_watcher(move |event| {
+            // Nobody listens any more: the pipeline has ended.
+            let _ = sender.send(event);
+        })?;
+        watcher.watch(&self.root, RecursiveMode::Recursive)?;
+        self.watcher = Some(watcher);
+        Ok(())
+    }
+
+    /// Waits until there is a reason to look at the folder again. `linked`: some
+    /// file is reached over a link.
+    pub(crate) async fn next(&mut self, linked: bool) -> Stir {
+        let poll = match (&self.watcher, linked) {
+            (None, _) => Some(Instant::now() + POLL_UNWATCHED),
+            (Some(_), true) => Some(Instant::now() + POLL_LINKED),
+            (Some(_), false) => None,
+        };
+        loop {
+            let due = [poll, self.settling.due()].into_iter().flatten().min();
+            let received = match due {
+                Some(due) => timeout_at(due, self.events.recv()).await.ok(),
+                None => Some(self.events.recv().await),
+            };
+            match received.flatten() {
+                Some(Ok(event)) => {
+                    self.settling.take(&event, Instant::now());
+                    if event.kind.is_remove() && event.paths.contains(&self.root) {
+                        self.watcher = None;
+                        return self.settling.stir(Instant::now());
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "watch lost; looking at the folder again and again");
+                    self.watcher = None;
+                    return self.settling.stir(Instant::now());
+                }
+                None => {
+                    if self.watcher.is_none() && self.root.is_dir() {
+                        // Whatever happened in between is seen by the look that follows.
+                        let _ = self.start();
+                    }
+                    return self.settling.stir(Instant::now());
+                }
+            }
+        }
+    }
+}
+
+/// Turns events into reasons, by time that is passed in.
+#[derive(Debug)]
+struct Settling {
+    root: PathBuf,
+    touched: BTreeSet<PathBuf>,
+    /// Files with a write that no close has followed yet, and when it was.
+    writing: BTreeMap<PathBuf, Instant>,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Settling {
+    fn new(root: PathBuf) -> Self {
+        Self {
+            root,
+            touched: BTreeSet::new(),
+            writing: BTreeMap::new(),
+            first: None,
+            last: None,
+        }
+    }
+
+    fn take(&mut self, event: &Event, now: Instant) {
+        if event.need_rescan() {
+            self.writing.clear();
+            self.touch(self.root.clone(), now);
+        }
+        for path in &event.paths {
+            if self.is_aside(path) {
+                continue;
+            }
+            match event.kind {
+                EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+                    if is_manifest(path) {
+                        self.writing.remove(path);
+                        self.touch(path.clone(), now);
+                    }
+                }
+                EventKind::Access(_) => {}
+                EventKind::Modify(ModifyKind::Data(_)) => {
+                    if is_manifest(path) {
+                        if cfg!(any(target_os = "linux", target_os = "android")) {
+                            // A close will follow.
+                            self.writing.insert(path.clone(), now);
+                        }
+                        self.touch(path.clone(), now);
+                    }
+                }
+                EventKind::Modify(ModifyKind::Metadata(_)) if !is_manifest(path) => {}
+                _ => {
+                    if !event.kind.is_create() {
+                        self.writing.remove(path);
+                    }
+                    self.touch(path.clone(), now);
+                }
+            }
+        }
+    }
+
+    /// Below a hidden folder, or hidden itself. Names such as `..data` count: a
+    /// mounted ConfigMap changes by renaming that.
+    fn is_aside(&self, path: &Path) -> bool {
+        path.strip_prefix(&self.root)
+            .unwrap_or(path)
+            .iter()
+            .any(|name| is_hidden(name) && !name.as_encoded_bytes().starts_with(b".."))
+    }
+
+    fn touch(&mut self, path: PathBuf, now: Instant) {
+        self.touched.insert(path);
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+    }
+
+    /// When to look, if nothing more happens.
+    fn due(&self) -> Option<Instant> {
+        let abandoned = self.writing.values().min().map(|at| *at + ABANDONED);
+        let settled = match (self.first, self.last) {
+            (Some(first), Some(last)) => {
+                if self.touched.iter().any(|path| self.writing.contains_key(path)) {
+                    Some(first + LONGEST)
+                } else {
+                    Some((last + QUIET).min(first + LONGEST))
+                }
+            }
+            _ => None,
+        };
+        [abandoned, settled].into_iter().flatten().min()
+    }
+
+    fn stir(&mut self, now: Instant) -> Stir {
+        let abandoned: Vec<PathBuf> = self
+            .writing
+            .iter()
+            .filter(|(_, at)| now >= **at + ABANDONED)
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in abandoned {
+            self.writing.remove(&path);
+            self.touched.insert(path);
+        }
+        self.first = None;
+        self.last = None;
+        let writing: BTreeSet<PathBuf> = self.writing.keys().cloned().collect();
+        let named = std::mem::take(&mut self.touched)
+            .difference(&writing)
+            .cloned()
+            .collect();
+        Stir { named, writing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, RenameMode};
+
+    use super::*;
+
+    const FILE: &str = "/folder/a.yaml";
+
+    fn settling() -> (Settling, Instant) {
+        (Settling::new("/folder".into()), Instant::now())
+    }
+
+    fn event(kind: EventKind, path: &str) -> Event {
+        Event::new(kind).add_path(path.into())
+    }
+
+    fn write(path: &str) -> Event {
+        event(EventKind::Modify(ModifyKind::Data(DataChange::Any)), path)
+    }
+
+    fn close(path: &str) -> Event {
+        let kind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        event(kind, path)
+    }
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn a_closed_file_is_read_once_it_is_quiet() {
+        let (mut settling, start) = settling();
+        settling.take(&write(FILE), start);
+        settling.take(&write(FILE), start + ms(1));
+        settling.take(&close(FILE), start + ms(2));
+        assert_eq!(settling.due(), Some(start + ms(2) + QUIET));
+        let stir = settling.stir(start + ms(12));
+        assert!(stir.named.contains(Path::new(FILE)) && stir.writing.is_empty());
+        assert_eq!(settling.due(), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_being_written_is_left_until_it_is_closed_or_abandoned() {
+        let (mut settling, start) = settling();
+        settling.take(&write(FILE), start);
+        assert_eq!(settling.due(), Some(start + LONGEST));
+        let stir = settling.stir(start + LONGEST);
+        assert!(stir.named.is_empty() && stir.writing.contains(Path::new(FILE)));
+        assert_eq!(settling.due(), Some(start + ABANDONED));
+        settling.take(&close(FILE), start + ms(200));
+        let stir = settling.stir(start + ms(210));
+        assert!(stir.named.contains(Path::new(FILE)) && stir.writing.is_empty());
+
+        settling.take(&write(FILE), start + ms(300));
+        settling.stir(start + ms(350));
+        let stir = settling.stir(start + ms(300) + ABANDONED);
+        assert!(stir.named.contains(Path::new(FILE)) && stir.writing.is_empty());
+    }
+
+    #[test]
+    fn a_stream_of_changes_waits_no_longer_than_the_bound() {
+        let (mut settling, start) = settling();
+        for step in 0..20 {
+            settling.take(&close(FILE), start + ms(step * 5));
+        }
+        assert_eq!(settling.due(), Some(start + LONGEST));
+    }
+
+    #[test]
+    fn a_rename_over_is_one_change() {
+        let (mut settling, start) = settling();
+        let rename = |mode| EventKind::Modify(ModifyKind::Name(mode));
+        settling.take(&event(EventKind::Create(CreateKind::File), "/folder/a.yaml~"), start);
+        settling.take(&event(rename(RenameMode::To), FILE), start + ms(1));
+        assert_eq!(settling.due(), Some(start + ms(1) + QUIET));
+        assert!(settling.stir(start + ms(11)).named.contains(Path::new(FILE)));
+    }
+
+    #[test]
+    fn own_reads_hidden_files_and_other_files_stir_nothing() {
+        let (mut settling, start) = settling();
+        let open = EventKind::Access(AccessKind::Open(AccessMode::Any));
+        settling.take(&event(open, FILE), start);
+        settling.take(&write("/folder/.git/index"), start);
+        settling.take(&write("/folder/.a.yaml.swp"), start);
+        settling.take(&close("/folder/server.log"), start);
+        assert_eq!(settling.due(), None);
+        let name = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        settling.take(&event(name, "/folder/..data"), start);
+        assert!(settling.due().is_some(), "a mounted ConfigMap changed");
+    }
+}
