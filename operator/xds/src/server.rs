@@ -1,0 +1,267 @@
+//! The gRPC service: moves bytes between gateways and their [`Stream`]s.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::transport::Server;
+use tonic::transport::server::Connected;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
+
+use crate::codec::DeltaCodec;
+use crate::wire::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+use crate::{Publisher, Stream, XdsError};
+
+const SERVICE: &str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
+const DELTA: &str =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+const STATE_OF_THE_WORLD: &str =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+
+/// Responses between a stream and its socket. A stream has at most one response
+/// unacknowledged for each of six types, so one that keeps to the protocol
+/// never fills it, and one that does not waits.
+const IN_TRANSIT: usize = 8;
+
+/// How soon a gateway that vanished without a word is noticed: it may hold up
+/// those who wait for all to acknowledge.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_ANSWER: Duration = Duration::from_secs(5);
+
+/// Where gateways connect.
+#[derive(Debug)]
+pub enum Listener {
+    /// A socket on this machine.
+    Unix(UnixListener),
+    /// A socket on the network.
+    Tcp(TcpListener),
+}
+
+impl From<UnixListener> for Listener {
+    fn from(listener: UnixListener) -> Self {
+        Self::Unix(listener)
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+/// Serves delta ADS until `shutdown` resolves; then ends every stream with
+/// `UNAVAILABLE`, on which a gateway serves on and connects again.
+///
+/// # Errors
+/// [`XdsError::Serve`] if the listening socket fails.
+pub async fn serve(
+    listener: impl Into<Listener>,
+    publisher: Publisher,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), XdsError> {
+    match listener.into() {
+        Listener::Unix(listener) => {
+            serve_incoming(UnixListenerStream::new(listener), publisher, shutdown).await
+        }
+        Listener::Tcp(listener) => {
+            serve_incoming(TcpListenerStream::new(listener), publisher, shutdown).await
+        }
+    }
+}
+
+/// Like [`serve`], on connections that the caller accepts (and may have
+/// authenticated and encrypted).
+///
+/// # Errors
+/// [`XdsError::Serve`] if the HTTP/2 server fails.
+pub async fn serve_incoming<I, IO, E>(
+    incoming: I,
+    publisher: Publisher,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), XdsError>
+where
+    I: tokio_stream::Stream<Item = Result<IO, E>> + Send,
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>> + Send,
+{
+    let stop = watch::Sender::new(false);
+    let service = Ads {
+        publisher,
+        stopping: stop.subscribe(),
+    };
+    let shutdown = async {
+        shutdown.await;
+        // Streams end only when told: the server waits for each.
+        stop.send_replace(true);
+    };
+    Server::builder()
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(PING_ANSWER))
+        .tcp_nodelay(true)
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming, shutdown)
+        .await
+        .map_err(XdsError::Serve)
+}
+
+#[derive(Clone)]
+struct Ads {
+    publisher: Publisher,
+    stopping: watch::Receiver<bool>,
+}
+
+impl NamedService for Ads {
+    const NAME: &'static str = SERVICE;
+}
+
+impl tower::Service<http::Request<Body>> for Ads {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        match request.uri().path() {
+            DELTA => {
+                let ads = self.clone();
+                let limit = self.publisher.settings().request_bytes;
+                Box::pin(async move {
+                    let mut grpc = Grpc::new(DeltaCodec).max_decoding_message_size(limit);
+                    Ok(grpc.streaming(ads, request).await)
+                })
+            }
+            STATE_OF_THE_WORLD => refuse(
+                "only delta ADS is served here: set api_type: DELTA_GRPC in ads_config of the bootstrap",
+            ),
+            _ => refuse(
+                "only envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources is served here",
+            ),
+        }
+    }
+}
+
+fn refuse(
+    why: &'static str,
+) -> Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>> {
+    Box::pin(async move { Ok(Status::unimplemented(why).into_http()) })
+}
+
+type Responses = ReceiverStream<Result<DeltaDiscoveryResponse, Status>>;
+
+impl StreamingService<DeltaDiscoveryRequest> for Ads {
+    type Response = DeltaDiscoveryResponse;
+    type ResponseStream = Responses;
+    type Future = std::future::Ready<Result<Response<Responses>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<DeltaDiscoveryRequest>>) -> Self::Future {
+        let (sender, receiver) = mpsc::channel(IN_TRANSIT);
+        let stream = self.publisher.with_store(Stream::open);
+        let span = tracing::info_span!("xds", stream = stream.id().0, node = tracing::field::Empty);
+        let session = Session {
+            publisher: self.publisher.clone(),
+            stream,
+            sender,
+            stopping: self.stopping.clone(),
+        };
+        tokio::spawn(session.run(request.into_inner()).instrument(span));
+        std::future::ready(Ok(Response::new(ReceiverStream::new(receiver))))
+    }
+}
+
+/// One stream and its two directions.
+struct Session {
+    publisher: Publisher,
+    stream: Stream,
+    sender: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Session {
+    async fn run(mut self, mut requests: Streaming<DeltaDiscoveryRequest>) {
+        tracing::info!("stream opened");
+        let ended = self.exchange(&mut requests).await;
+        self.publisher.report(self.stream.id(), None);
+        self.publisher.with_store(|store| self.stream.close(store));
+        tracing::info!(ended, "stream closed");
+    }
+
+    /// Runs until one side ends; says which.
+    async fn exchange(&mut self, requests: &mut Streaming<DeltaDiscoveryRequest>) -> &'static str {
+        let Self {
+            publisher,
+            stream,
+            sender,
+            stopping,
+        } = self;
+        let mut epochs = publisher.epochs();
+        loop {
+            let wakeup = stream.next_wakeup();
+            tokio::select! {
+                biased;
+                () = stopped(stopping) => {
+                    let goodbye = Status::unavailable("the xDS server is shutting down");
+                    let _ = sender.try_send(Err(goodbye));
+                    return "shutdown";
+                }
+                () = sender.closed() => return "gateway",
+                request = requests.message() => match request {
+                    Ok(Some(request)) => {
+                        if let Some(node) = &request.node {
+                            tracing::Span::current().record("node", node.id.as_str());
+                        }
+                        publisher.with_store(|store| stream.on_request(request, store));
+                    }
+                    Ok(None) => return "gateway",
+                    Err(status) => {
+                        tracing::debug!(
+                            code = ?status.code(),
+                            error = status.message(),
+                            "request stream failed"
+                        );
+                        return "gateway";
+                    }
+                },
+                // The publisher, hence the sender of epochs, outlives this loop.
+                _ = epochs.changed() => {}
+                () = until(wakeup) => {}
+            }
+            let now = Instant::now();
+            let responses = publisher.with_store(|store| stream.poll(store, now));
+            publisher.report(stream.id(), Some(stream.node()));
+            for response in responses {
+                tokio::select! {
+                    biased;
+                    () = stopped(stopping) => return "shutdown",
+                    sent = sender.send(Ok(response)) => if sent.is_err() {
+                        return "gateway";
+                    },
+                }
+            }
+        }
+    }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // A sender that is gone means that the server is gone too.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}

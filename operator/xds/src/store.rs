@@ -1,0 +1,411 @@
+//! The world as published: every resource, with when it last changed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sluice_envoy::{Content, Kind, Resource, STANDBY, Update, name};
+use sluice_ir::{Host, ObjectKey, Side};
+
+use crate::canary::{Canaries, Leave};
+use crate::quarantine::Quarantine;
+use crate::{Quarantined, Settings};
+
+/// A state of the world; grows by one with every publish that changes something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One stream of one gateway, for the life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u64);
+
+/// The world as published. Publishing costs what changed, not what is there;
+/// a stream that is up to date finds what is new by the revision of its last
+/// change.
+pub struct Store {
+    settings: Settings,
+    revision: u64,
+    epoch: u64,
+    quarantine_epoch: u64,
+    entries: [HashMap<Arc<str>, Entry>; Kind::ALL.len()],
+    /// Every entry by the revision of its last change.
+    changes: BTreeSet<(u64, Kind, Arc<str>)>,
+    /// Removed names that some stream has not looked at yet, likewise.
+    graves: BTreeSet<(u64, Kind, Arc<str>)>,
+    buried: HashMap<(Kind, Arc<str>), u64>,
+    scopes_by_key: HashMap<String, Arc<str>>,
+    held: BTreeSet<ObjectKey>,
+    held_namespaces: BTreeMap<String, usize>,
+    /// The revision at which an Ingress last ceased to be held.
+    released: u64,
+    quarantine: Quarantine,
+    canaries: Canaries,
+    /// How far each stream has looked.
+    cursors: BTreeMap<StreamId, u64>,
+    streams: u64,
+}
+
+/// One resource of the store.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) resource: Resource,
+    /// The revision in which the name appeared.
+    pub(crate) created: u64,
+    /// The revision of the last change.
+    pub(crate) changed: u64,
+}
+
+/// What one stream should have under one name.
+#[derive(Debug)]
+pub(crate) enum Want<'a> {
+    /// This content; with the shape to try out, if it is to be tried out.
+    Content(&'a Content, Option<u64>),
+    /// Whatever it has: last good.
+    Keep,
+    /// Nothing.
+    Nothing,
+}
+
+/// One change, for a stream that looks for news.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) kind: Kind,
+    pub(crate) name: Arc<str>,
+    /// The earliest revision that may be unknown to who asks.
+    pub(crate) since: u64,
+    pub(crate) removed: bool,
+}
+
+impl Store {
+    /// An empty world at revision 0.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            revision: 0,
+            epoch: 0,
+            quarantine_epoch: 0,
+            entries: Default::default(),
+            changes: BTreeSet::new(),
+            graves: BTreeSet::new(),
+            buried: HashMap::new(),
+            scopes_by_key: HashMap::new(),
+            held: BTreeSet::new(),
+            held_namespaces: BTreeMap::new(),
+            released: 0,
+            quarantine: Quarantine::default(),
+            canaries: Canaries::default(),
+            cursors: BTreeMap::new(),
+            streams: 0,
+        }
+    }
+
+    /// Applies an update under one new revision; under the present one if it
+    /// changes nothing. The first one opens the store even if it is empty.
+    pub fn publish(&mut self, update: Update) -> Revision {
+        let next = self.revision + 1;
+        let mut changed = self.revision == 0;
+        for (kind, name) in update.removals {
+            changed |= self.remove(kind, &name, next);
+        }
+        for resource in update.upserts {
+            changed |= self.upsert(resource, next);
+        }
+        for (ingress, held) in update.held {
+            changed |= self.hold(ingress, held, next);
+        }
+        if changed {
+            self.revision = next;
+            self.epoch += 1;
+        }
+        Revision(self.revision)
+    }
+
+    /// The newest revision.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        Revision(self.revision)
+    }
+
+    /// Moves whenever a stream that had nothing to do may have something to do.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What of the present world is not sent since a gateway refused it.
+    #[must_use]
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        let current = |q: &&Quarantined| {
+            self.entry(q.kind, &q.name).is_some_and(|entry| {
+                let resource = &entry.resource;
+                let mut contents = resource.content.iter().chain(&resource.standby);
+                contents.any(|content| content.version == q.version)
+            })
+        };
+        self.quarantine.iter().filter(current).cloned().collect()
+    }
+
+    pub(crate) fn quarantine_epoch(&self) -> u64 {
+        self.quarantine_epoch
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn upsert(&mut self, resource: Resource, next: u64) -> bool {
+        let kind = resource.kind;
+        let entries = &mut self.entries[kind as usize];
+        let old = entries.get_key_value(resource.name.as_str());
+        let (name, created) = match old {
+            Some((_, entry)) if entry.resource == resource => return false,
+            Some((name, entry)) => {
+                self.changes.remove(&(entry.changed, kind, name.clone()));
+                (name.clone(), entry.created)
+            }
+            None => (Arc::from(resource.name.as_str()), next),
+        };
+        if let Some(grave) = self.buried.remove(&(kind, name.clone())) {
+            self.graves.remove(&(grave, kind, name.clone()));
+        }
+        if kind == Kind::Scope {
+            let stale = entries.get(&name).and_then(|e| e.resource.key.clone());
+            if let Some(stale) = stale
+                && self.scopes_by_key.get(&stale) == Some(&name)
+            {
+                self.scopes_by_key.remove(&stale);
+            }
+            if let Some(key) = resource.key.clone() {
+                self.scopes_by_key.insert(key, name.clone());
+            }
+        }
+        self.touch_quarantine(kind, &name);
+        self.changes.insert((next, kind, name.clone()));
+        let entry = Entry {
+            resource,
+            created,
+            changed: next,
+        };
+        self.entries[kind as usize].insert(name, entry);
+        true
+    }
+
+    fn remove(&mut self, kind: Kind, name: &str, next: u64) -> bool {
+        let Some((name, entry)) = self.entries[kind as usize].remove_entry(name) else {
+            return false;
+        };
+        self.changes.remove(&(entry.changed, kind, name.clone()));
+        if let Some(key) = entry.resource.key
+            && self.scopes_by_key.get(&key) == Some(&name)
+        {
+            self.scopes_by_key.remove(&key);
+        }
+        self.touch_quarantine(kind, &name);
+        if !self.cursors.is_empty() {
+            self.graves.insert((next, kind, name.clone()));
+            self.buried.insert((kind, name), next);
+        }
+        true
+    }
+
+    fn hold(&mut self, ingress: ObjectKey, held: bool, next: u64) -> bool {
+        let namespace = ingress.namespace.clone();
+        if held {
+            let new = self.held.insert(ingress);
+            if new {
+                *self.held_namespaces.entry(namespace).or_default() += 1;
+            }
+            new
+        } else {
+            let known = self.held.remove(&ingress);
+            if known {
+                self.released = next;
+                if let Some(count) = self.held_namespaces.get_mut(&namespace) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.held_namespaces.remove(&namespace);
+                    }
+                }
+            }
+            known
+        }
+    }
+
+    /// The list of what is refused follows the world.
+    fn touch_quarantine(&mut self, kind: Kind, name: &str) {
+        if self.quarantine.names(kind, name) {
+            self.quarantine_epoch += 1;
+        }
+    }
+}
+
+/// What streams ask.
+impl Store {
+    pub(crate) fn entry(&self, kind: Kind, name: &str) -> Option<&Entry> {
+        self.entries[kind as usize].get(name)
+    }
+
+    /// All names of a type.
+    pub(crate) fn names(&self, kind: Kind) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
+        self.entries[kind as usize].iter()
+    }
+
+    /// The live scope that has this key.
+    pub(crate) fn scope_of_key(&self, key: &str) -> Option<&Arc<str>> {
+        self.scopes_by_key.get(key)
+    }
+
+    /// What a stream should have that holds this version of the name, or none.
+    pub(crate) fn want(&self, kind: Kind, name: &str, held: Option<&str>) -> Want<'_> {
+        let Some(entry) = self.entry(kind, name) else {
+            return Want::Nothing;
+        };
+        let resource = &entry.resource;
+        // Of two scopes with one key only the newer may reach a gateway: it
+        // would refuse both.
+        if let Some(key) = &resource.key
+            && self.scopes_by_key.get(key).is_none_or(|n| **n != *name)
+        {
+            return Want::Nothing;
+        }
+        let usable = |content: &&Content| !self.quarantine.contains(kind, name, &content.version);
+        if let Some(content) = resource.content.as_ref().filter(usable) {
+            return Want::Content(content, Some(resource.shape));
+        }
+        match resource.standby.as_ref().filter(usable) {
+            Some(standby) if held.is_none_or(|version| version.starts_with(STANDBY)) => {
+                Want::Content(standby, None)
+            }
+            _ if held.is_some() => Want::Keep,
+            _ => Want::Nothing,
+        }
+    }
+
+    /// Whether what a gateway holds under a name that the store lacks is left
+    /// there, since it may be last good of an Ingress that is held.
+    pub(crate) fn is_left_alone(&self, kind: Kind, name: &str) -> bool {
+        if self.held.is_empty() {
+            return false;
+        }
+        match kind {
+            Kind::Scope | Kind::RouteTable => {
+                name::owner(kind, name).is_some_and(|ingress| self.held.contains(&ingress))
+            }
+            Kind::Cluster | Kind::Endpoints => name::owner(kind, name)
+                .is_some_and(|owner| self.held_namespaces.contains_key(&owner.namespace)),
+            Kind::Secret => self.is_host_of_held(name),
+            Kind::Listener => false,
+        }
+    }
+
+    /// A certificate has no owner in its name; the scopes of its host have.
+    fn is_host_of_held(&self, host: &str) -> bool {
+        let Ok(host) = Host::parse(host) else {
+            return false;
+        };
+        let anyone = ObjectKey::new("-", "-");
+        Side::ALL.iter().any(|side| {
+            name::scope_key(&name::scope(*side, &anyone, &host))
+                .and_then(|key| self.scopes_by_key.get(&key))
+                .and_then(|scope| name::owner(Kind::Scope, scope))
+                .is_some_and(|ingress| self.held.contains(&ingress))
+        })
+    }
+
+    /// All that changed after a revision.
+    pub(crate) fn changes_after(&self, cursor: u64) -> impl Iterator<Item = Change> {
+        let start = (cursor + 1, Kind::ALL[0], Arc::from(""));
+        let graves = self.graves.range(start.clone()..);
+        let graves = graves.map(|(revision, kind, name)| Change {
+            kind: *kind,
+            name: name.clone(),
+            since: *revision,
+            removed: true,
+        });
+        let upserts = self.changes.range(start..);
+        let upserts = upserts.map(move |(_, kind, name)| {
+            let created = self.entry(*kind, name).map_or(0, |entry| entry.created);
+            Change {
+                kind: *kind,
+                name: name.clone(),
+                since: created.max(cursor + 1),
+                removed: false,
+            }
+        });
+        graves.chain(upserts)
+    }
+
+    /// The revision at which an Ingress last ceased to be held.
+    pub(crate) fn released(&self) -> u64 {
+        self.released
+    }
+
+    /// Names a new stream, which has seen nothing.
+    pub(crate) fn open_stream(&mut self) -> StreamId {
+        self.streams += 1;
+        let stream = StreamId(self.streams);
+        self.cursors.insert(stream, self.revision);
+        stream
+    }
+
+    pub(crate) fn close_stream(&mut self, stream: StreamId) {
+        self.cursors.remove(&stream);
+        self.forget_graves();
+        if self.canaries.ended(stream) {
+            self.epoch += 1;
+        }
+    }
+
+    /// The stream has looked at everything up to the newest revision.
+    pub(crate) fn caught_up(&mut self, stream: StreamId) {
+        self.cursors.insert(stream, self.revision);
+        self.forget_graves();
+    }
+
+    fn forget_graves(&mut self) {
+        let seen = self.cursors.values().min().copied().unwrap_or(u64::MAX);
+        while let Some((revision, _, _)) = self.graves.first()
+            && *revision <= seen
+        {
+            if let Some((_, kind, name)) = self.graves.pop_first() {
+                self.buried.remove(&(kind, name));
+            }
+        }
+    }
+
+    pub(crate) fn ask_canary(
+        &mut self,
+        kind: Kind,
+        shape: u64,
+        stream: StreamId,
+        now: Instant,
+    ) -> Leave {
+        let wait = self.settings.canary_wait;
+        self.canaries.ask(kind, shape, stream, now, wait)
+    }
+
+    pub(crate) fn accepted(&mut self, kind: Kind, shape: u64, stream: StreamId) {
+        if self.canaries.accepted(kind, shape, stream) {
+            self.epoch += 1;
+        }
+    }
+
+    /// Remembers that a gateway refused a version alone.
+    pub(crate) fn refused(&mut self, refusal: Quarantined, shape: Option<u64>) {
+        if let Some(shape) = shape {
+            self.canaries.refused(refusal.kind, shape);
+        }
+        if self.quarantine.insert(refusal) {
+            self.quarantine_epoch += 1;
+            self.epoch += 1;
+        }
+    }
+}
