@@ -5,15 +5,17 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{IntOrString, ObjectMeta};
+use crate::{IntOrString, ObjectMeta, null};
 
 /// `v1 Service`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
     /// Name and namespace.
+    #[serde(deserialize_with = "null::value")]
     pub metadata: ObjectMeta,
     /// Ports and kind.
+    #[serde(deserialize_with = "null::value")]
     pub spec: ServiceSpec,
 }
 
@@ -22,11 +24,13 @@ pub struct Service {
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSpec {
     /// `ClusterIP` (also where empty), `NodePort`, `LoadBalancer`, `ExternalName`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "null::value")]
     pub kind: String,
     /// Ports.
+    #[serde(deserialize_with = "null::list")]
     pub ports: Vec<ServicePort>,
     /// The name that a Service of type ExternalName stands for.
+    #[serde(deserialize_with = "null::value")]
     pub external_name: String,
 }
 
@@ -35,14 +39,18 @@ pub struct ServiceSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct ServicePort {
     /// Name; may be empty where there is one port only.
+    #[serde(deserialize_with = "null::value")]
     pub name: String,
     /// Port number of the Service.
+    #[serde(deserialize_with = "null::value")]
     pub port: i32,
     /// Port of the pod, by number or by the name of a container port.
     pub target_port: Option<IntOrString>,
     /// `kubernetes.io/h2c` asks for HTTP/2 with prior knowledge.
+    #[serde(deserialize_with = "null::value")]
     pub app_protocol: String,
     /// `TCP` where empty.
+    #[serde(deserialize_with = "null::value")]
     pub protocol: String,
 }
 
@@ -51,8 +59,10 @@ pub struct ServicePort {
 #[serde(default)]
 pub struct Endpoints {
     /// Name (of the Service) and namespace.
+    #[serde(deserialize_with = "null::value")]
     pub metadata: ObjectMeta,
     /// Groups of addresses with the same ports.
+    #[serde(deserialize_with = "null::list")]
     pub subsets: Vec<EndpointSubset>,
 }
 
@@ -61,10 +71,13 @@ pub struct Endpoints {
 #[serde(rename_all = "camelCase", default)]
 pub struct EndpointSubset {
     /// Ready addresses.
+    #[serde(deserialize_with = "null::list")]
     pub addresses: Vec<EndpointsAddress>,
     /// Addresses that are not ready.
+    #[serde(deserialize_with = "null::list")]
     pub not_ready_addresses: Vec<EndpointsAddress>,
     /// Ports, by the name of the Service port.
+    #[serde(deserialize_with = "null::list")]
     pub ports: Vec<EndpointsPort>,
 }
 
@@ -73,6 +86,7 @@ pub struct EndpointSubset {
 #[serde(default)]
 pub struct EndpointsAddress {
     /// IP address.
+    #[serde(deserialize_with = "null::value")]
     pub ip: String,
 }
 
@@ -81,8 +95,10 @@ pub struct EndpointsAddress {
 #[serde(default)]
 pub struct EndpointsPort {
     /// Name of the Service port.
+    #[serde(deserialize_with = "null::value")]
     pub name: String,
     /// Port number, resolved.
+    #[serde(deserialize_with = "null::value")]
     pub port: i32,
 }
 
@@ -91,12 +107,16 @@ pub struct EndpointsPort {
 #[serde(rename_all = "camelCase", default)]
 pub struct EndpointSlice {
     /// Name, namespace, and the label that names the Service.
+    #[serde(deserialize_with = "null::value")]
     pub metadata: ObjectMeta,
     /// `IPv4`, `IPv6` or `FQDN`.
+    #[serde(deserialize_with = "null::value")]
     pub address_type: String,
     /// Addresses with their conditions.
+    #[serde(deserialize_with = "null::list")]
     pub endpoints: Vec<Endpoint>,
     /// Ports, by the name of the Service port.
+    #[serde(deserialize_with = "null::list")]
     pub ports: Vec<EndpointSlicePort>,
 }
 
@@ -105,8 +125,10 @@ pub struct EndpointSlice {
 #[serde(default)]
 pub struct Endpoint {
     /// Addresses of the one endpoint; the first is used, as kube-proxy does.
+    #[serde(deserialize_with = "null::list")]
     pub addresses: Vec<String>,
     /// Whether it may get traffic.
+    #[serde(deserialize_with = "null::value")]
     pub conditions: EndpointConditions,
 }
 
@@ -130,6 +152,7 @@ pub struct EndpointConditions {
 #[serde(default)]
 pub struct EndpointSlicePort {
     /// Name of the Service port.
+    #[serde(deserialize_with = "null::value")]
     pub name: String,
     /// Port number, resolved; absent means all ports.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,13 +164,16 @@ pub struct EndpointSlicePort {
 #[serde(rename_all = "camelCase", default)]
 pub struct Secret {
     /// Name and namespace.
+    #[serde(deserialize_with = "null::value")]
     pub metadata: ObjectMeta,
     /// `kubernetes.io/tls` and others.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "null::value")]
     pub kind: String,
     /// Values, base64 in the document.
+    #[serde(deserialize_with = "null::map")]
     pub data: BTreeMap<String, SecretValue>,
     /// Values in plain text, which the API server would fold into `data`.
+    #[serde(deserialize_with = "null::map")]
     pub string_data: BTreeMap<String, SecretValue>,
 }
 

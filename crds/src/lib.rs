@@ -9,7 +9,9 @@
 
 mod core;
 mod ingress;
+mod list;
 mod meta;
+mod null;
 mod port;
 
 pub use crate::core::{
@@ -20,5 +22,6 @@ pub use crate::ingress::{
     HeaderMatch, HttpIngressPath, HttpIngressRuleValue, HttpOption, Ingress, IngressBackendSplit,
     IngressRule, IngressSpec, IngressTls, Visibility,
 };
+pub use crate::list::List;
 pub use crate::meta::ObjectMeta;
 pub use crate::port::IntOrString;

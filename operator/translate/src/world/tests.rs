@@ -94,7 +94,8 @@ fn ingress(namespace: &str, name: &str, host: &str, splits: &[(&str, i64)]) -> c
                     paths: vec![crds::HttpIngressPath {
                         splits: splits.iter().map(split).collect(),
                         ..crds::HttpIngressPath::default()
-                    }],
+                    }]
+                    .into(),
                 }),
             }],
             ..crds::IngressSpec::default()
