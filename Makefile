@@ -1,0 +1,51 @@
+# Sluice. Every target is one line of what it does and one script or cargo call.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the sluice binary, target/debug/sluice
+	cargo build -p sluice
+
+.PHONY: demo
+demo: ## from real manifests to live traffic through a real Envoy, on this machine
+	hack/run-demo
+
+.PHONY: test
+test: ## every test: unit, golden, property, and on the wire through a real Envoy
+	hack/run-tests
+
+.PHONY: lint
+lint: ## format, words, names, lengths, arrows between crates, licences, clippy
+	cargo fmt --all --check
+	hack/lint-scripts
+	hack/lint-tree
+	hack/lint-purity
+	hack/lint-arrows
+	hack/lint-dependencies
+	hack/test-lints
+	cargo clippy --workspace --all-targets -- -D warnings
+
+.PHONY: fmt
+fmt: ## format the Rust sources
+	cargo fmt --all
+
+.PHONY: golden
+golden: ## write the golden outputs again, to be read as a diff
+	hack/write-goldens
+
+.PHONY: golden-hash
+golden-hash: ## make the vectors of Go's JSON and hash again; a difference fails
+	hack/generate-golden-hash
+
+.PHONY: descriptors
+descriptors: ## make the descriptors of Envoy's messages again
+	hack/generate-descriptors
+
+.PHONY: clean
+clean: ## remove everything that was built
+	cargo clean
