@@ -101,9 +101,12 @@ pub enum Reason {
     KeyMismatch,
     /// The certificate's time is over; it is served all the same.
     CertificateExpired,
+    /// The certificate's time has not come; it is served all the same.
+    CertificateNotYetValid,
     /// The certificate does not cover a host of the rule; it is served all the same.
     CertificateHostMismatch,
-    /// Hosts of a rule that a `tls` entry covers only in part: plain HTTP only.
+    /// A `tls` entry that covers the hosts of a rule only in part, or of none, or
+    /// a redirect without a certificate: plain HTTP is served.
     TlsNotApplied,
     /// A gateway refused what was built.
     GatewayRefused,
@@ -129,7 +132,10 @@ impl Reason {
     pub fn warns(self) -> bool {
         matches!(
             self,
-            Reason::CertificateExpired | Reason::CertificateHostMismatch | Reason::TlsNotApplied
+            Reason::CertificateExpired
+                | Reason::CertificateNotYetValid
+                | Reason::CertificateHostMismatch
+                | Reason::TlsNotApplied
         )
     }
 }

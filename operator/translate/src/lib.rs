@@ -7,12 +7,25 @@
 //! ([`endpoints`]). *Never* does I/O, reads a clock, panics, or fails as a whole:
 //! what cannot be served is a value.
 //!
-//! Start at [`translate`]; what it needs is told by [`references`].
+//! Start at [`translate`]; what it needs is told by [`references`]. [`World`]
+//! gathers that from stores and settles what an event touches.
 
+mod address;
+mod backend;
+mod certificate;
+mod crossing;
 mod endpoints;
+mod field;
+mod headers;
+mod hosts;
 mod inputs;
+mod paths;
 mod references;
+mod rejections;
+mod routes;
+mod tls;
 mod translate;
+mod validity;
 mod world;
 
 pub use endpoints::endpoints;
