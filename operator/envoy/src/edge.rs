@@ -18,6 +18,9 @@ pub struct Edge {
     pub readiness: SocketAddr,
     /// `GET /stats/prometheus`.
     pub statistics: SocketAddr,
+    /// The port at which clients reach `external_https`; a redirect names it
+    /// unless it is 443.
+    pub https_port: u16,
     /// How many balancers in front of the external listeners append to
     /// `X-Forwarded-For`. 0: the peer is the client and its own
     /// `X-Forwarded-*` count for nothing.
@@ -43,6 +46,7 @@ impl Edge {
             internal_https: port(8444),
             readiness: port(8090),
             statistics: port(9090),
+            https_port: 443,
             trusted_hops: 0,
             client_streams: 1024,
             access_log: false,

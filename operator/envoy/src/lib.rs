@@ -7,21 +7,31 @@
 //!
 //! Start at [`Assembly`]: plans in, updates out.
 
+mod answer;
 mod assembly;
 mod bootstrap;
+mod cluster;
+mod connection_manager;
 mod dump;
 mod edge;
+mod endpoints;
 mod error;
 mod listener;
 pub mod name;
+mod overload;
+mod pb;
 mod resource;
+mod route;
+mod route_table;
 mod scope;
 mod secret;
+mod shape;
+mod tls;
 mod update;
 
 pub use assembly::Assembly;
 pub use bootstrap::{Bootstrap, XdsAddress, bootstrap};
-pub use dump::{dump, dump_all, yaml};
+pub use dump::{dump, dump_all, dump_content, yaml};
 pub use edge::Edge;
 pub use error::EnvoyError;
 pub use listener::listeners;

@@ -20,6 +20,9 @@ pub const READINESS_TABLE: &str = "sluice/readiness";
 /// The static cluster without endpoints that answers 503 for an unavailable share.
 pub const UNAVAILABLE_CLUSTER: &str = "sluice/unavailable";
 
+/// The static cluster of Envoy's own admin socket, for statistics.
+pub const ADMIN_CLUSTER: &str = "sluice/admin";
+
 /// The static cluster of the xDS server.
 pub const XDS_CLUSTER: &str = "xds";
 

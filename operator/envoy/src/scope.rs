@@ -1,20 +1,70 @@
 //! Scopes: which table answers for which host.
 
-use crate::{Content, Kind, Resource, name};
+use prost::Message;
+use sluice_ir::{Host, ObjectKey, Side};
+
+use crate::shape::Shape;
+use crate::{Content, Kind, Resource, name, pb};
+
+/// The scope that leads a host to the table of an Ingress.
+pub(crate) fn scope(side: Side, ingress: &ObjectKey, host: &Host) -> Resource {
+    build(
+        side,
+        name::scope(side, ingress, host),
+        &name::table(side, ingress),
+        host.as_str(),
+    )
+}
 
 /// The scope that keeps a table subscribed and warm on a gateway before a host
-/// moves to it. `None` for a table that no plan has (readiness).
+/// moves to it: Envoy asks for a table only when a scope names it, and a live
+/// scope moved to a table not yet held is a window of 404s. Its key is none that
+/// a client can send (`/` stands in no authority). `None` for a table that
+/// belongs to no Ingress.
 #[must_use]
 pub fn anchor(table: &str) -> Option<Resource> {
-    let name = name::anchor_scope(table);
     name::owner(Kind::RouteTable, table)?;
-    Some(Resource {
+    let side = Side::ALL
+        .into_iter()
+        .find(|side| table.split('/').next() == Some(side.prefix()))?;
+    Some(build(
+        side,
+        name::anchor_scope(table),
+        table,
+        &format!("!{table}"),
+    ))
+}
+
+fn build(side: Side, name: String, table: &str, key: &str) -> Resource {
+    let fragment = pb::Fragment {
+        r#type: Some(pb::fragment::Type::StringKey(key.to_owned())),
+    };
+    // Scopes are global to an Envoy: the number of fragments is what keeps the
+    // internal ones from ever matching on an external listener.
+    let fragments = vec![fragment; arity(side)];
+    let message = pb::ScopedRouteConfiguration {
+        name: name.clone(),
+        route_configuration_name: table.to_owned(),
+        key: Some(pb::ScopeKey { fragments }),
+        ..pb::ScopedRouteConfiguration::default()
+    };
+    let mut shape = Shape::new(Kind::Scope);
+    shape.add(side.prefix());
+    Resource {
         kind: Kind::Scope,
         key: name::scope_key(&name),
         name,
-        content: Some(Content::new(Vec::new())),
+        content: Some(Content::new(message.encode_to_vec())),
         standby: None,
         table: Some(table.to_owned()),
-        shape: 0,
-    })
+        shape: shape.finish(),
+    }
+}
+
+/// How many fragments, all of them the host, the key of a scope has.
+pub(crate) fn arity(side: Side) -> usize {
+    match side {
+        Side::External => 1,
+        Side::Internal => 2,
+    }
 }

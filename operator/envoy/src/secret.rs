@@ -1,8 +1,32 @@
 //! Certificates, by the host they are shown for.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+use sluice_ir::{Certificate, Host};
 
-use crate::Content;
+use crate::shape::Shape;
+use crate::{Content, Kind, Resource, pb};
+
+/// The `Secret` of a host, without its name: see [`secret_named`].
+pub(crate) fn secret(host: &Host, certificate: &Certificate) -> Resource {
+    let message = pb::Secret {
+        r#type: Some(pb::secret::Type::TlsCertificate(pb::TlsCertificate {
+            certificate_chain: pb::inline(&certificate.chain),
+            private_key: pb::inline(certificate.key.reveal()),
+            ..pb::TlsCertificate::default()
+        })),
+        ..pb::Secret::default()
+    };
+    Resource {
+        kind: Kind::Secret,
+        name: host.to_string(),
+        content: Some(Content::new(message.encode_to_vec())),
+        standby: None,
+        table: None,
+        key: None,
+        shape: Shape::new(Kind::Secret).finish(),
+    }
+}
 
 /// The `Secret` to send under the name that was asked for. A secret's body is
 /// stored without its name, since Envoy asks for the SNI as the client spelt
