@@ -1,10 +1,45 @@
-//! dev
-#![allow(dead_code)]
+//! Knative manifests without a cluster: a folder served by a local Envoy
+//! (`sluice dev`), or files translated and shown (`sluice translate`).
+//!
+//! *Reads* files: Knative `Ingress`, and the `Service`, `Endpoints`,
+//! `EndpointSlice` and `Secret` it names. *Gives* live traffic through an Envoy
+//! child and an [`Event`] for whatever happens, or the exact resources and plans
+//! as values. *Never* decides what an Ingress means: that is `translate`'s and
+//! `envoy`'s business, the same as in a cluster.
+//!
+//! ```text
+//! folder ─ watch ─► folder ─► pipeline: gather → translate → build → publish → report
+//!                                                                │         ▲
+//!                                             Envoy ◄── xDS on a Unix socket
+//! ```
+//!
+//! What differs from a cluster: an Ingress without a class is served, backends
+//! may be on loopback, a namespace left out is `default`, and ownership of a host
+//! that two Ingresses claim falls to namespace and name unless both manifests
+//! carry a `creationTimestamp` (a dump from a cluster does).
+//!
+//! Start at [`run`]; for files at [`translate`].
 
+mod config;
+mod error;
+mod event;
 mod fault;
 mod folder;
 mod manifest;
+mod offline;
+mod pipeline;
+mod port;
+mod report;
+mod run;
 mod watch;
 
+pub use error::DevError;
+pub use event::{
+    Event, GatewayState, Listen, PlanView, RejectionView, RouteView, RuleView, SplitView,
+};
 pub use fault::{Fault, FaultReason, Severity};
 pub use folder::{MAX_FILE_BYTES, MAX_FILES};
+pub use offline::{IngressView, Source, Translated, read_stream, sources, translate};
+pub use port::Ports;
+pub use report::Screen;
+pub use run::{DevOptions, Stop, run};

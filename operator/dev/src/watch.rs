@@ -38,6 +38,8 @@ pub(crate) struct Stir {
     pub(crate) named: BTreeSet<PathBuf>,
     /// Paths that something is writing to: not to be read yet.
     pub(crate) writing: BTreeSet<PathBuf>,
+    /// The first event of it; absent where it is only time to look.
+    pub(crate) since: Option<Instant>,
 }
 
 /// Watches one folder, by the system's events where it has them, else by looking
@@ -49,6 +51,8 @@ pub(crate) struct Watch {
     sender: mpsc::UnboundedSender<notify::Result<Event>>,
     events: mpsc::UnboundedReceiver<notify::Result<Event>>,
     settling: Settling,
+    /// When the folder was last looked at.
+    looked: Instant,
 }
 
 impl Watch {
@@ -61,6 +65,7 @@ impl Watch {
             watcher: None,
             sender,
             events,
+            looked: Instant::now(),
         };
         let error = watch.start().err();
         (watch, error)
@@ -78,11 +83,17 @@ impl Watch {
     }
 
     /// Waits until there is a reason to look at the folder again. `linked`: some
-    /// file is reached over a link.
+    /// file is reached over a link. Dropped half way, it loses nothing.
     pub(crate) async fn next(&mut self, linked: bool) -> Stir {
+        self.reason(linked).await;
+        self.looked = Instant::now();
+        self.settling.stir(self.looked)
+    }
+
+    async fn reason(&mut self, linked: bool) {
         let poll = match (&self.watcher, linked) {
-            (None, _) => Some(Instant::now() + POLL_UNWATCHED),
-            (Some(_), true) => Some(Instant::now() + POLL_LINKED),
+            (None, _) => Some(self.looked + POLL_UNWATCHED),
+            (Some(_), true) => Some(self.looked + POLL_LINKED),
             (Some(_), false) => None,
         };
         loop {
@@ -96,20 +107,20 @@ impl Watch {
                     self.settling.take(&event, Instant::now());
                     if event.kind.is_remove() && event.paths.contains(&self.root) {
                         self.watcher = None;
-                        return self.settling.stir(Instant::now());
+                        return;
                     }
                 }
                 Some(Err(error)) => {
                     tracing::warn!(%error, "watch lost; looking at the folder again and again");
                     self.watcher = None;
-                    return self.settling.stir(Instant::now());
+                    return;
                 }
                 None => {
                     if self.watcher.is_none() && self.root.is_dir() {
                         // Whatever happened in between is seen by the look that follows.
                         let _ = self.start();
                     }
-                    return self.settling.stir(Instant::now());
+                    return;
                 }
             }
         }
@@ -217,14 +228,18 @@ impl Settling {
             self.writing.remove(&path);
             self.touched.insert(path);
         }
-        self.first = None;
+        let since = self.first.take();
         self.last = None;
         let writing: BTreeSet<PathBuf> = self.writing.keys().cloned().collect();
         let named = std::mem::take(&mut self.touched)
             .difference(&writing)
             .cloned()
             .collect();
-        Stir { named, writing }
+        Stir {
+            named,
+            writing,
+            since,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use sluice_translate::{Object, ObjectKind};
 use self::listing::{Found, Listing};
 pub(crate) use self::listing::{is_hidden, is_manifest};
 use crate::fault::{Fault, FaultReason, Severity};
+use crate::offline::Source;
 use crate::manifest::{Located, ObjectId, Reading, Strictness, duplicate, read};
 
 /// The largest file that is read, in bytes: five times what the API server
@@ -99,6 +100,16 @@ impl Folder {
         (self.files.len(), self.served.len())
     }
 
+    /// The file that an object is served from: its name and what is in it now.
+    pub(crate) fn file_of(&self, id: &ObjectId) -> Option<(PathBuf, Vec<u8>)> {
+        let (path, _) = self
+            .files
+            .iter()
+            .find(|(_, manifests)| manifests.objects.contains_key(id))?;
+        let bytes = bytes_of(&self.root.join(path), 0).ok()?;
+        Some((path.clone(), bytes))
+    }
+
     /// Looks at the folder again. Files in `named` (absolute paths) are read
     /// whatever their stamp says; files in `writing` are left for later.
     pub(crate) fn refresh(
@@ -137,19 +148,10 @@ impl Folder {
                 self.files.remove(path);
                 return;
             }
-            Err(Trouble::Fault(reason, message)) => {
+            Err(trouble) => {
                 manifests.stamp = None;
                 manifests.fingerprint = None;
-                manifests.faults = vec![Fault {
-                    file: path.to_owned(),
-                    line: None,
-                    column: None,
-                    severity: Severity::Error,
-                    reason,
-                    object: None,
-                    field: None,
-                    message,
-                }];
+                manifests.faults = vec![file_fault(path, trouble)];
                 return;
             }
         };
@@ -257,35 +259,93 @@ enum Trouble {
 
 /// Reads a file, never more than [`MAX_FILE_BYTES`].
 fn bytes_of(path: &Path, length: u64) -> Result<Vec<u8>, Trouble> {
-    let too_large = |length: u64| {
-        Trouble::Fault(
-            FaultReason::TooLarge,
-            format!("{length} bytes or more, at most {MAX_FILE_BYTES} are read; split the file"),
-        )
-    };
     if length > MAX_FILE_BYTES {
-        return Err(too_large(length));
+        return Err(too_large());
     }
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Trouble::Gone,
-        _ => Trouble::Fault(
-            FaultReason::Unreadable,
-            format!("cannot be read: {error}; what was read last from it stays"),
-        ),
-    };
-    let file = File::open(path).map_err(unreadable)?;
+    match File::open(path) {
+        Ok(file) => bounded(file),
+        Err(error) => Err(unreadable(&error)),
+    }
+}
+
+fn bounded(stream: impl Read) -> Result<Vec<u8>, Trouble> {
     let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1)
+    stream
+        .take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+        .map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(too_large(bytes.len() as u64));
+        return Err(too_large());
     }
     Ok(bytes)
+}
+
+fn too_large() -> Trouble {
+    let message = format!("larger than the {MAX_FILE_BYTES} bytes that are read; split the file");
+    Trouble::Fault(FaultReason::TooLarge, message)
+}
+
+fn unreadable(error: &io::Error) -> Trouble {
+    match error.kind() {
+        io::ErrorKind::NotFound => Trouble::Gone,
+        _ => Trouble::Fault(FaultReason::Unreadable, format!("cannot be read: {error}")),
+    }
+}
+
+/// A fault of a whole file.
+fn file_fault(file: &Path, trouble: Trouble) -> Fault {
+    let (reason, message) = match trouble {
+        Trouble::Gone => (FaultReason::Unreadable, "no such file".into()),
+        Trouble::Fault(reason, message) => (reason, message),
+    };
+    Fault {
+        file: file.to_owned(),
+        line: None,
+        column: None,
+        severity: Severity::Error,
+        reason,
+        object: None,
+        field: None,
+        message,
+    }
 }
 
 /// Reads one file for `sluice translate`: unknown fields are errors, and faults
 /// name the file as it was given.
 pub(crate) fn read_strictly(name: &Path, bytes: &[u8]) -> Reading {
     read(name, bytes, Strictness::Refuse)
+}
+
+/// Reads a file, whatever its name, or every manifest below a folder.
+pub(crate) fn open(path: &Path, sources: &mut Vec<Source>, faults: &mut Vec<Fault>) {
+    let mut take = |name: &Path, length: u64| match bytes_of(name, length) {
+        Ok(bytes) => sources.push(Source {
+            name: name.to_owned(),
+            bytes,
+        }),
+        Err(trouble) => faults.push(file_fault(name, trouble)),
+    };
+    if !path.is_dir() {
+        let length = path.metadata().map_or(0, |metadata| metadata.len());
+        return take(path, length);
+    }
+    let listing = Listing::of(path);
+    for (name, found) in &listing.files {
+        take(&path.join(name), found.stamp.length);
+    }
+    faults.extend(listing.faults.into_iter().map(|fault| Fault {
+        file: path.join(&fault.file),
+        ..fault
+    }));
+}
+
+/// Reads a stream within the bound of a file.
+pub(crate) fn read_stream(name: &Path, stream: impl Read) -> Result<Source, Fault> {
+    match bounded(stream) {
+        Ok(bytes) => Ok(Source {
+            name: name.to_owned(),
+            bytes,
+        }),
+        Err(trouble) => Err(file_fault(name, trouble)),
+    }
 }

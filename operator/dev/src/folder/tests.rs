@@ -176,7 +176,7 @@ fn a_file_too_large_is_not_read_and_keeps_what_it_had() {
     assert!(change.deleted.is_empty());
     assert_eq!(
         faults(&change),
-        ["a.yaml: 8388609 bytes or more, at most 8388608 are read; split the file"]
+        ["a.yaml: larger than the 8388608 bytes that are read; split the file"]
     );
 }
 

@@ -36,6 +36,15 @@ pub(crate) struct ObjectId {
     pub(crate) key: ObjectKey,
 }
 
+impl ObjectId {
+    pub(crate) fn ingress(key: &ObjectKey) -> Self {
+        Self {
+            kind: ObjectKind::Ingress,
+            key: key.clone(),
+        }
+    }
+}
+
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", describe(self.kind), self.key)
@@ -119,10 +128,7 @@ pub(super) fn document(node: Node, strictness: Strictness) -> Document {
     if api_version == "v1" && kind == "List" {
         return list(node);
     }
-    let Some(&(_, _, object_kind)) = READ
-        .iter()
-        .find(|(version, name, _)| *version == api_version && *name == kind)
-    else {
+    let Some(object_kind) = kind_of(&node) else {
         return not_read(&node, &api_version, &kind);
     };
     let id = match id_of(&node, object_kind) {
@@ -163,6 +169,35 @@ pub(super) fn document(node: Node, strictness: Strictness) -> Document {
             }
         }
     }
+}
+
+/// A document, or the documents within it.
+pub(super) enum Unwrapped {
+    Object(Node),
+    List(Vec<Node>),
+}
+
+/// Takes a `kind: List` apart.
+pub(super) fn unwrapped(node: Node) -> Unwrapped {
+    match type_of(&node) {
+        Ok((version, kind)) if version == "v1" && kind == "List" => match list(node).outcome {
+            Outcome::List(items) => Unwrapped::List(items),
+            _ => Unwrapped::List(Vec::new()),
+        },
+        _ => Unwrapped::Object(node),
+    }
+}
+
+/// Whether a document is this object.
+pub(super) fn is_object(node: &Node, id: &ObjectId) -> bool {
+    kind_of(node) == Some(id.kind) && id_of(node, id.kind).is_ok_and(|found| found == *id)
+}
+
+fn kind_of(node: &Node) -> Option<ObjectKind> {
+    let (version, kind) = type_of(node).ok()?;
+    READ.iter()
+        .find(|(known, name, _)| *known == version && *name == kind)
+        .map(|(_, _, kind)| *kind)
 }
 
 fn list(mut node: Node) -> Document {

@@ -16,4 +16,4 @@ mod tests;
 mod typed;
 
 pub(crate) use document::{ObjectId, Strictness};
-pub(crate) use read::{Located, Reading, duplicate, read};
+pub(crate) use read::{Located, Places, Reading, duplicate, read};

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use sluice_translate::Object;
 
-use super::document::{ObjectId, Outcome, Remark, Strictness, document};
+use super::document::{
+    ObjectId, Outcome, Remark, Strictness, Unwrapped, document, is_object, unwrapped,
+};
 use super::node::{Node, parse};
 use crate::fault::{Fault, FaultReason, Severity};
 
@@ -60,6 +62,30 @@ pub(crate) fn read(file: &Path, bytes: &[u8], strictness: Strictness) -> Reading
         take(&mut reading, file, node, strictness);
     }
     reading
+}
+
+/// The place of each field of one object, to say where a verdict points.
+pub(crate) struct Places(Node);
+
+impl Places {
+    /// Finds an object in the bytes of a file; the first, as [`read`] does.
+    pub(crate) fn of(bytes: &[u8], id: &ObjectId) -> Option<Self> {
+        let mut pending = parse(std::str::from_utf8(bytes).ok()?).ok()?;
+        pending.reverse();
+        while let Some(node) = pending.pop() {
+            match unwrapped(node) {
+                Unwrapped::List(items) => pending.extend(items.into_iter().rev()),
+                Unwrapped::Object(node) if is_object(&node, id) => return Some(Self(node)),
+                Unwrapped::Object(_) => {}
+            }
+        }
+        None
+    }
+
+    /// The line of a field, or of what of its path there is.
+    pub(crate) fn line(&self, field: &str) -> u64 {
+        self.0.place_of(field).0
+    }
 }
 
 fn not_text(file: &Path, bytes: &[u8], valid: usize) -> Reading {

@@ -1,0 +1,482 @@
+//! Events for a person: a few stable lines each.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use sluice_ir::{Headers, Outcome, Side};
+
+use crate::event::{Event, GatewayState, Listen, PlanView, RouteView, RuleView, SplitView};
+use crate::fault::Severity;
+
+/// Writes events as lines for a person.
+pub struct Screen<W> {
+    out: W,
+    colour: bool,
+    /// A host to try, from the first plan that serves plain HTTP outside.
+    example: Option<String>,
+    /// What a line of progress was last about, and its tenth.
+    progress: Option<(String, u64)>,
+    was_ready: bool,
+}
+
+/// What colour is for: how things stand, never what they are.
+#[derive(Clone, Copy)]
+enum Tint {
+    Good,
+    Doubtful,
+    Bad,
+    Strong,
+    Faint,
+}
+
+impl<W: Write> Screen<W> {
+    /// A screen; `colour` only where a terminal shows it.
+    pub fn new(out: W, colour: bool) -> Self {
+        Self {
+            out,
+            colour,
+            example: None,
+            progress: None,
+            was_ready: false,
+        }
+    }
+
+    /// Shows one event.
+    ///
+    /// # Errors
+    /// What the writer says; a reader that is gone, mostly.
+    pub fn show(&mut self, event: &Event) -> io::Result<()> {
+        let mut text = String::new();
+        self.lines(&mut text, event);
+        self.out.write_all(text.as_bytes())?;
+        self.out.flush()
+    }
+
+    fn lines(&mut self, text: &mut String, event: &Event) {
+        match event {
+            Event::Started {
+                folder,
+                files,
+                objects,
+                ..
+            } => {
+                let folder = plain(&folder.display().to_string());
+                let (files, objects) = (count(*files, "file"), count(*objects, "object"));
+                line(text, &format!("{folder}: {files}, {objects}"));
+            }
+            Event::Locating { message, bytes } => self.locating(text, message, *bytes),
+            Event::Gateway {
+                state,
+                message,
+                ..
+            } => {
+                let tint = match state {
+                    GatewayState::Started | GatewayState::Draining => Tint::Faint,
+                    GatewayState::Exited | GatewayState::StartFailed | GatewayState::BindFailed => {
+                        Tint::Bad
+                    }
+                    GatewayState::Restarting => Tint::Doubtful,
+                };
+                line(text, &self.tinted(tint, &plain(message)));
+            }
+            Event::Ready {
+                listen,
+                milliseconds,
+            } => self.ready(text, listen, *milliseconds),
+            Event::Verdict {
+                ingress,
+                outcome,
+                rejections,
+            } => {
+                let (word, tint) = match outcome {
+                    Outcome::Accepted => ("accepted", Tint::Good),
+                    Outcome::Partial => ("served in part", Tint::Doubtful),
+                    Outcome::Refused => ("refused", Tint::Bad),
+                };
+                let word = self.tinted(tint, word);
+                line(text, &format!("ingress {}: {word}", plain(ingress)));
+                for rejection in rejections {
+                    line(text, &format!("    {}", plain(&rejection.to_string())));
+                }
+            }
+            Event::Plan {
+                ingress, change, ..
+            } => self.plan(text, ingress, change),
+            Event::Endpoints {
+                service, addresses, ..
+            } => {
+                let service = plain(service);
+                if addresses.is_empty() {
+                    let nobody = self.tinted(Tint::Doubtful, "no ready address, answers 503");
+                    line(text, &format!("service {service}: {nobody}"));
+                } else {
+                    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                    line(text, &format!("service {service}: {}", addresses.join(" ")));
+                }
+            }
+            Event::Applied {
+                revision,
+                milliseconds,
+            } => {
+                let words = format!("applied in {milliseconds:.1} ms (revision {revision})");
+                line(text, &self.tinted(Tint::Faint, &words));
+            }
+            Event::Refused {
+                kind, name, detail, ..
+            } => {
+                let word = self.tinted(Tint::Bad, "envoy refused");
+                line(
+                    text,
+                    &format!("{word} {kind} {}: {}", plain(name), plain(detail)),
+                );
+            }
+            Event::Fault(fault) => {
+                let tint = match fault.severity {
+                    Severity::Error => Tint::Bad,
+                    Severity::Warning => Tint::Doubtful,
+                    Severity::Note => Tint::Faint,
+                };
+                let severity = self.tinted(tint, &fault.severity.to_string());
+                line(text, &format!("{severity}: {}", plain(&fault.to_string())));
+            }
+            Event::Mended { file } => {
+                let word = self.tinted(Tint::Good, "reads well again");
+                line(
+                    text,
+                    &format!("{}: {word}", plain(&file.display().to_string())),
+                );
+            }
+            Event::Stopped => line(text, "stopped"),
+        }
+    }
+
+    /// Progress in tenths: readable in a log as well as on a terminal.
+    fn locating(&mut self, text: &mut String, message: &str, bytes: Option<(u64, u64)>) {
+        let Some((done, of)) = bytes else {
+            self.progress = None;
+            return line(text, &self.tinted(Tint::Faint, &plain(message)));
+        };
+        let tenth = done * 10 / of.max(1);
+        let now = (message.to_owned(), tenth);
+        if self.progress.as_ref() != Some(&now) {
+            let words = match done {
+                0 => plain(message),
+                _ => format!("{} {}%", plain(message), tenth * 10),
+            };
+            line(text, &self.tinted(Tint::Faint, &words));
+            self.progress = Some(now);
+        }
+    }
+
+    fn ready(&mut self, text: &mut String, listen: &Listen, milliseconds: f64) {
+        let word = self.tinted(Tint::Good, "ready");
+        if self.was_ready {
+            return line(text, &format!("{word} again after {milliseconds:.0} ms"));
+        }
+        self.was_ready = true;
+        line(text, &format!("{word} after {milliseconds:.0} ms"));
+        let addresses = [
+            ("http", format!("http://{}", listen.http)),
+            ("https", format!("https://{}", listen.https)),
+            ("cluster-local http", format!("http://{}", listen.internal_http)),
+            ("cluster-local https", format!("https://{}", listen.internal_https)),
+            ("readiness", format!("http://{}/ready", listen.readiness)),
+            (
+                "statistics",
+                format!("http://{}/stats/prometheus", listen.statistics),
+            ),
+        ];
+        for (name, address) in addresses {
+            line(text, &format!("    {name:<20} {address}"));
+        }
+        if let Some(host) = &self.example {
+            line(
+                text,
+                &format!("try: curl -H 'Host: {host}' http://{}/", listen.http),
+            );
+        }
+    }
+
+    fn plan(&mut self, text: &mut String, ingress: &str, change: &PlanView) {
+        match change {
+            PlanView::Serve { rules, .. } => {
+                if self.example.is_none() {
+                    self.example = rules
+                        .iter()
+                        .find(|rule| rule.sides.contains(&Side::External) && !rule.redirect)
+                        .and_then(|rule| rule.hosts.first())
+                        .map(|host| plain(host));
+                }
+                line(text, &format!("ingress {} serves", plain(ingress)));
+                for rule in rules {
+                    self.rule(text, rule);
+                }
+            }
+            PlanView::Hold { .. } => {
+                let ingress = plain(ingress);
+                line(
+                    text,
+                    &format!("ingress {ingress} serves what it served before, else 503"),
+                );
+            }
+            PlanView::Remove => line(text, &format!("ingress {} is gone", plain(ingress))),
+        }
+    }
+
+    fn rule(&self, text: &mut String, rule: &RuleView) {
+        let mut remarks = Vec::new();
+        if !rule.sides.contains(&Side::External) {
+            remarks.push("cluster-local");
+        }
+        if rule.tls {
+            remarks.push("tls");
+        }
+        if rule.redirect {
+            remarks.push("http is redirected");
+        }
+        let hosts: Vec<String> = rule
+            .hosts
+            .iter()
+            .map(|host| self.tinted(Tint::Strong, &plain(host)))
+            .collect();
+        let remarks = if remarks.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", remarks.join(", "))
+        };
+        line(text, &format!("    {}{remarks}", hosts.join(" ")));
+        for route in &rule.routes {
+            line(text, &format!("        {}", self.route(route)));
+        }
+    }
+
+    fn route(&self, route: &RouteView) -> String {
+        let mut words = plain(&route.prefix);
+        words += &headers(&route.headers);
+        words += "  ";
+        if let Some((status, reason)) = &route.respond {
+            let answer = format!("answers {status}: {}", plain(reason));
+            return words + &self.tinted(Tint::Doubtful, &answer);
+        }
+        let splits: Vec<String> = route.splits.iter().map(|split| self.split(split)).collect();
+        words + &splits.join(", ")
+    }
+
+    fn split(&self, split: &SplitView) -> String {
+        let percent = split.percent;
+        match (&split.service, &split.unavailable) {
+            (Some(service), _) => format!("{percent}% {}", plain(service)),
+            (None, reason) => {
+                let reason = reason.as_deref().unwrap_or("unavailable");
+                let answer = format!("{percent}% 503 ({})", plain(reason));
+                self.tinted(Tint::Doubtful, &answer)
+            }
+        }
+    }
+
+    fn tinted(&self, tint: Tint, words: &str) -> String {
+        if !self.colour {
+            return words.to_owned();
+        }
+        let code = match tint {
+            Tint::Good => 32,
+            Tint::Doubtful => 33,
+            Tint::Bad => 31,
+            Tint::Strong => 1,
+            Tint::Faint => 2,
+        };
+        format!("\x1b[{code}m{words}\x1b[0m")
+    }
+}
+
+fn line(text: &mut String, words: &str) {
+    text.push_str(words);
+    text.push('\n');
+}
+
+fn count(count: usize, word: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {word}{plural}")
+}
+
+fn headers(headers: &Headers) -> String {
+    let mut words = String::new();
+    for (name, value) in headers {
+        // Writing to a string does not fail.
+        let _ = write!(words, " [{}: {}]", plain(name), plain(value));
+    }
+    words
+}
+
+/// Text from files and from Envoy without what would steer a terminal.
+fn plain(text: &str) -> String {
+    let mut words = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            words.extend(character.escape_default());
+        } else {
+            words.push(character);
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn shown(events: &[Event], colour: bool) -> String {
+        let mut out = Vec::new();
+        let mut screen = Screen::new(&mut out, colour);
+        for event in events {
+            screen.show(event).unwrap();
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    fn listen() -> Listen {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Listen {
+            http: at(8080),
+            https: at(8443),
+            internal_http: at(8081),
+            internal_https: at(8444),
+            readiness: at(8090),
+            statistics: at(8091),
+        }
+    }
+
+    fn plan() -> Event {
+        let split = |percent, service: &str| SplitView {
+            percent,
+            service: Some(service.into()),
+            unavailable: None,
+        };
+        let route = |headers: &[(&str, &str)], splits| RouteView {
+            prefix: "/".into(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            splits,
+            respond: None,
+        };
+        Event::Plan {
+            ingress: "default/hello".into(),
+            change: PlanView::Serve {
+                hash: "00".into(),
+                rules: vec![RuleView {
+                    rule: 0,
+                    hosts: vec!["hello.example.com".into()],
+                    sides: vec![Side::External, Side::Internal],
+                    tls: false,
+                    redirect: false,
+                    routes: vec![
+                        route(
+                            &[("knative-serving-tag", "next")],
+                            vec![split(100, "default/v2/80")],
+                        ),
+                        route(
+                            &[],
+                            vec![
+                                split(90, "default/v1/80"),
+                                SplitView {
+                                    percent: 10,
+                                    service: None,
+                                    unavailable: Some("service default/v3 is missing".into()),
+                                },
+                            ],
+                        ),
+                    ],
+                }],
+            },
+            revision: 1,
+        }
+    }
+
+    #[test]
+    fn a_plan_shows_hosts_and_splits_and_ready_tells_what_to_try() {
+        let ready = |milliseconds| Event::Ready {
+            listen: listen(),
+            milliseconds,
+        };
+        assert_eq!(
+            shown(&[plan(), ready(312.4), ready(80.0)], false),
+            "\
+ingress default/hello serves
+    hello.example.com
+        / [knative-serving-tag: next]  100% default/v2/80
+        /  90% default/v1/80, 10% 503 (service default/v3 is missing)
+ready after 312 ms
+    http                 http://127.0.0.1:8080
+    https                https://127.0.0.1:8443
+    cluster-local http   http://127.0.0.1:8081
+    cluster-local https  https://127.0.0.1:8444
+    readiness            http://127.0.0.1:8090/ready
+    statistics           http://127.0.0.1:8091/stats/prometheus
+try: curl -H 'Host: hello.example.com' http://127.0.0.1:8080/
+ready again after 80 ms
+"
+        );
+    }
+
+    #[test]
+    fn colour_is_only_where_it_is_wanted() {
+        let verdict = Event::Verdict {
+            ingress: "default/hello".into(),
+            outcome: Outcome::Refused,
+            rejections: Vec::new(),
+        };
+        let events = [plan(), verdict, Event::Stopped];
+        assert!(!shown(&events, false).contains('\x1b'));
+        let coloured = shown(&events, true);
+        assert!(coloured.contains("\x1b[31mrefused\x1b[0m"), "{coloured}");
+    }
+
+    #[test]
+    fn text_from_outside_cannot_steer_the_terminal() {
+        let event = Event::Refused {
+            kind: "RDS".into(),
+            name: "ext/a/\x1b[2J".into(),
+            ingress: None,
+            detail: "one\ntwo\u{9b}".into(),
+        };
+        assert_eq!(
+            shown(&[event], false),
+            "envoy refused RDS ext/a/\\u{1b}[2J: one\\ntwo\\u{9b}\n"
+        );
+    }
+
+    #[test]
+    fn progress_is_a_line_for_each_tenth() {
+        let at = |bytes| Event::Locating {
+            message: "fetching envoy".into(),
+            bytes: Some((bytes, 100)),
+        };
+        let events: Vec<Event> = (0..=100).map(at).collect();
+        let text = shown(&events, false);
+        assert_eq!(text.lines().count(), 11, "{text}");
+        assert!(text.ends_with("fetching envoy 100%\n"));
+    }
+
+    #[test]
+    fn events_are_objects_with_their_kind() {
+        let event = serde_json::to_value(plan()).unwrap();
+        assert_eq!(event["event"], "plan");
+        assert_eq!(event["change"], "serve");
+        assert_eq!(event["rules"][0]["routes"][1]["splits"][0]["percent"], 90);
+        let ready = serde_json::to_value(Event::Ready {
+            listen: listen(),
+            milliseconds: 1.5,
+        });
+        let ready = ready.unwrap();
+        assert_eq!(ready["event"], "ready");
+        assert_eq!(ready["listen"]["internalHttp"], "127.0.0.1:8081");
+        assert_eq!(
+            serde_json::to_value(Event::Stopped).unwrap(),
+            serde_json::json!({"event": "stopped"})
+        );
+    }
+}

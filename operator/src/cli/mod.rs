@@ -1,0 +1,54 @@
+//! The command line: one file per command.
+//!
+//! Exit codes: 0 well; 1 something was found wrong or could not be done; 2 the
+//! command line itself is wrong.
+
+mod dev;
+mod exec_bound;
+mod translate;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Sluice: the Knative cluster-ingress that programs stock Envoy gateways.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, propagate_version = true)]
+struct Cli {
+    /// What to log on standard error: error, warn, info, debug, trace, or a
+    /// filter such as sluice_xds=debug. The variable RUST_LOG says the same.
+    #[arg(long, global = true, env = "RUST_LOG", default_value = "warn", value_name = "FILTER")]
+    log_level: EnvFilter,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Args),
+    Translate(translate::Args),
+    #[command(name = exec_bound::NAME, hide = true)]
+    ExecBound(exec_bound::Args),
+}
+
+/// Parses the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    let Cli { log_level, command } = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(log_level)
+        .with_writer(io::stderr)
+        .init();
+    let outcome = match command {
+        Command::Dev(args) => dev::run(args),
+        Command::Translate(args) => translate::run(&args),
+        Command::ExecBound(args) => exec_bound::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        // Nowhere is left to complain if this fails.
+        let _ = writeln!(io::stderr(), "sluice: {error:#}");
+        ExitCode::FAILURE
+    })
+}

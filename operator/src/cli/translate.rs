@@ -1,0 +1,115 @@
+//! `sluice translate`: what files come to, without a cluster or an Envoy.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use jiff::Timestamp;
+use sluice_dev::{Fault, Source, Translated, read_stream, sources, translate};
+use sluice_ir::Outcome;
+
+/// Show the exact Envoy resources that Knative manifests come to.
+///
+/// Prints resources by type, or plans and verdicts, and every fault on standard
+/// error. Exits with 1 if a file cannot be read whole (unknown fields count) or
+/// an Ingress is refused.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A file, a folder, or - for standard input; may be given many times.
+    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Envoy's resources as yaml or json, or plans and verdicts (ir).
+    #[arg(short, long, value_enum, default_value_t = Output::Yaml)]
+    output: Output,
+
+    /// Exit with 1 also if an Ingress is served only in part.
+    #[arg(long)]
+    strict: bool,
+
+    /// Let backends be on loopback, as sluice dev does.
+    #[arg(long)]
+    allow_loopback: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Yaml,
+    Json,
+    Ir,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let sources = match read(&args.files) {
+        Ok(sources) => sources,
+        Err(faults) => {
+            complain(&faults)?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let translated = translate(&sources, args.allow_loopback, Timestamp::now());
+    complain(&translated.faults)?;
+    complain_of_ingresses(&translated)?;
+    if !translated.is_readable() {
+        return Ok(ExitCode::FAILURE);
+    }
+    print(&shown(&translated, args.output)?)?;
+    Ok(match translated.worst() {
+        Outcome::Refused => ExitCode::FAILURE,
+        Outcome::Partial if args.strict => ExitCode::FAILURE,
+        Outcome::Partial | Outcome::Accepted => ExitCode::SUCCESS,
+    })
+}
+
+fn read(files: &[PathBuf]) -> Result<Vec<Source>, Vec<Fault>> {
+    let (streams, files): (Vec<PathBuf>, Vec<PathBuf>) = files
+        .iter()
+        .cloned()
+        .partition(|file| file.as_os_str() == "-");
+    let mut sources = sources(&files)?;
+    if !streams.is_empty() {
+        let stdin = read_stream("stdin", io::stdin().lock()).map_err(|fault| vec![fault])?;
+        sources.push(stdin);
+    }
+    Ok(sources)
+}
+
+fn shown(translated: &Translated, output: Output) -> anyhow::Result<String> {
+    Ok(match output {
+        Output::Yaml => sluice_envoy::yaml(&translated.resources()?)?,
+        Output::Json => serde_json::to_string_pretty(&translated.resources()?)? + "\n",
+        Output::Ir => sluice_envoy::yaml(&translated.ir()?)?,
+    })
+}
+
+fn complain(faults: &[Fault]) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    for fault in faults {
+        writeln!(stderr, "{}: {fault}", fault.severity)?;
+    }
+    Ok(())
+}
+
+fn complain_of_ingresses(translated: &Translated) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    for (key, ingress) in &translated.ingresses {
+        let word = match ingress.verdict.outcome {
+            Outcome::Accepted => "warning",
+            Outcome::Partial => "partial",
+            Outcome::Refused => "refused",
+        };
+        for rejection in &ingress.rejections {
+            writeln!(stderr, "{word}: ingress {key}: {rejection}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints; a reader that has seen enough (`| head`) is no fault.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
