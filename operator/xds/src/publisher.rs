@@ -100,13 +100,13 @@ impl Publisher {
     }
 
     /// Records what a gateway holds now.
-    pub(crate) fn report(&self, stream: StreamId, node: Option<Node>) {
+    pub(crate) fn report(&self, stream: StreamId, node: Option<&Node>) {
         self.shared.fleet.send_if_modified(|fleet| {
-            let before = match &node {
+            let before = match node {
                 Some(node) => fleet.nodes.insert(stream, node.clone()),
                 None => fleet.nodes.remove(&stream),
             };
-            before != node
+            before.as_ref() != node
         });
     }
 

@@ -240,7 +240,7 @@ impl Session {
             }
             let now = Instant::now();
             let responses = publisher.with_store(|store| stream.poll(store, now));
-            publisher.report(stream.id(), Some(stream.node()));
+            publisher.report(stream.id(), Some(&stream.node()));
             for response in responses {
                 tokio::select! {
                     biased;

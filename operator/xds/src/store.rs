@@ -289,6 +289,11 @@ impl Store {
         }
     }
 
+    /// Whether a gateway refused this version alone.
+    pub(crate) fn is_quarantined(&self, kind: Kind, name: &str, version: &str) -> bool {
+        self.quarantine.contains(kind, name, version)
+    }
+
     /// Whether what a gateway holds under a name that the store lacks is left
     /// there, since it may be last good of an Ingress that is held.
     pub(crate) fn is_left_alone(&self, kind: Kind, name: &str) -> bool {

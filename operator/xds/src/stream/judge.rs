@@ -1,0 +1,234 @@
+//! What becomes of one due name: sent, settled, or left waiting.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sluice_envoy::{Content, Kind, anchor, name, secret_named};
+
+use super::Stream;
+use super::scopes::{Placing, is_anchor};
+use super::spellings::Spellings;
+use super::subscription::{Atom, Put, Step};
+use super::table::Table;
+use crate::Store;
+use crate::store::Want;
+
+/// What becomes of a due name.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Nothing is to be done.
+    Settled,
+    /// Nothing is to be done while an Ingress is held.
+    LeftAlone,
+    /// A cluster: its removal comes later.
+    Leaves,
+    /// Not yet.
+    Wait,
+    /// It may go, unless its shape is being tried out elsewhere.
+    Send(Atom),
+}
+
+/// What one pass over the due scopes found.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    /// Tables that a host is about to move to.
+    pub(super) destinations: BTreeSet<String>,
+    /// Of these, those that nothing leads to yet.
+    pub(super) unasked: BTreeSet<String>,
+}
+
+impl Stream {
+    /// Judges a due name by what is held, wanted, and ruled.
+    pub(super) fn judge(
+        &self,
+        kind: Kind,
+        name: &Arc<str>,
+        store: &Store,
+        pass: &mut Pass,
+    ) -> Verdict {
+        let Some(mark) = self.types[kind].due.get(name) else {
+            return if kind == Kind::Scope && is_anchor(name) {
+                self.judge_anchor(name, store)
+            } else {
+                Verdict::Settled
+            };
+        };
+        let host = match kind {
+            Kind::Secret => Spellings::host(name),
+            _ => None,
+        };
+        let source: Arc<str> = match (kind, host) {
+            (Kind::Secret, Some(host)) if self.spellings.is_granted(&host, name) => {
+                Arc::from(host.as_str())
+            }
+            // No host, or one spelling too many: there is no such secret.
+            (Kind::Secret, _) => return self.judge_absent(kind, name, name, mark.force, store),
+            _ => name.clone(),
+        };
+        let held = self.types[kind].version(name);
+        match store.want(kind, &source, held) {
+            Want::Keep => Verdict::Settled,
+            Want::Nothing => self.judge_absent(kind, name, &source, mark.force, store),
+            Want::Content(content, _) if !mark.force && held == Some(&content.version) => {
+                Verdict::Settled
+            }
+            Want::Content(content, shape) => {
+                let put = Put {
+                    name: name.clone(),
+                    source,
+                    content: match kind {
+                        Kind::Secret => Content {
+                            version: content.version.clone(),
+                            body: secret_named(content, name),
+                        },
+                        _ => content.clone(),
+                    },
+                    shape,
+                    placing: None,
+                };
+                match kind {
+                    Kind::Scope => self.judge_scope(put, store, pass),
+                    Kind::RouteTable if self.is_deferred(name, mark, store) => Verdict::Wait,
+                    _ => Verdict::Send(Atom::put(name, put)),
+                }
+            }
+        }
+    }
+
+    /// The store has nothing under this name for this gateway.
+    fn judge_absent(
+        &self,
+        kind: Kind,
+        name: &Arc<str>,
+        source: &str,
+        force: bool,
+        store: &Store,
+    ) -> Verdict {
+        let types = &self.types[kind];
+        if !types.held.contains_key(name) {
+            // Who asks by name waits for an answer, if only that there is none.
+            return if force && types.names.contains(name) {
+                Verdict::Send(Atom::remove(name))
+            } else {
+                Verdict::Settled
+            };
+        }
+        if store.is_left_alone(kind, source) && store.entry(kind, source).is_none() {
+            return Verdict::LeftAlone;
+        }
+        match kind {
+            // Envoy ignores these removals while something refers to the name,
+            // and unsubscribes once nothing does.
+            Kind::Endpoints | Kind::RouteTable if !force => Verdict::Settled,
+            Kind::Cluster if !self.leaving.is_ready(name) => Verdict::Leaves,
+            Kind::Scope if is_anchor(name) => Verdict::Settled,
+            Kind::Scope if self.successor(name, store).is_some() => Verdict::Wait,
+            _ => Verdict::Send(Atom::remove(name)),
+        }
+    }
+
+    /// The live scope that is due to take over a held scope's key.
+    pub(super) fn successor<'a>(&self, scope: &str, store: &'a Store) -> Option<&'a Arc<str>> {
+        let placing = self.scopes.placing(scope)?;
+        let successor = store.scope_of_key(&placing.key)?;
+        let types = &self.types[Kind::Scope];
+        let coming = **successor != *scope
+            && types.due.get(successor).is_some()
+            && matches!(
+                store.want(Kind::Scope, successor, types.version(successor)),
+                Want::Content(..)
+            );
+        coming.then_some(successor)
+    }
+
+    /// A scope waits for the clusters of its revision and for its table; the
+    /// scope that had its key goes in the same response.
+    fn judge_scope(&self, mut put: Put, store: &Store, pass: &mut Pass) -> Verdict {
+        let Some(entry) = store.entry(Kind::Scope, &put.source) else {
+            return Verdict::Settled;
+        };
+        let mut steps = Vec::new();
+        let mut revision = entry.changed;
+        if let Some(placing) = Placing::of(&entry.resource) {
+            let rival = self.scopes.of_key(&placing.key);
+            let present = rival.and_then(|scope| self.scopes.placing(scope));
+            let moves = present.is_some_and(|present| present.table != placing.table);
+            let table = self.table(&placing.table, store);
+            if moves {
+                pass.destinations.insert(placing.table.clone());
+            }
+            match table {
+                Table::Coming => return Verdict::Wait,
+                Table::Unasked(changed) => {
+                    revision = revision.max(changed);
+                    if self.is_gated(revision) {
+                        return Verdict::Wait;
+                    }
+                    if moves && self.can_anchor(&placing.table, store) {
+                        pass.unasked.insert(placing.table.clone());
+                        return Verdict::Wait;
+                    }
+                }
+                Table::Present | Table::Never => {}
+            }
+            if let Some(rival) = rival.filter(|rival| **rival != put.name) {
+                steps.push(Step::Remove(rival.clone()));
+            }
+            let anchor = name::anchor_scope(&placing.table);
+            if moves && let Some(anchor) = self.types[Kind::Scope].held.get_key_value(&*anchor) {
+                steps.push(Step::Remove(anchor.0.clone()));
+            }
+            put.placing = Some(placing);
+        }
+        if self.is_gated(revision) {
+            return Verdict::Wait;
+        }
+        let lead = put.name.clone();
+        steps.push(Step::Put(Box::new(put)));
+        Verdict::Send(Atom { lead, steps })
+    }
+
+    /// An anchor, asked for by a pass or left in a refused response.
+    pub(super) fn judge_anchor(&self, anchor_name: &Arc<str>, store: &Store) -> Verdict {
+        let Some(placing) = Placing::named(anchor_name) else {
+            return Verdict::Settled;
+        };
+        if self.types[Kind::Scope].held.contains_key(anchor_name)
+            || !self.can_anchor(&placing.table, store)
+        {
+            return Verdict::Settled;
+        }
+        match anchor(&placing.table).and_then(|anchor| anchor.content) {
+            Some(content) => Verdict::Send(Atom::put(
+                anchor_name,
+                Put {
+                    name: anchor_name.clone(),
+                    source: anchor_name.clone(),
+                    content,
+                    shape: None,
+                    placing: Some(placing),
+                },
+            )),
+            None => Verdict::Settled,
+        }
+    }
+
+    /// Whether a table can be warmed; if not, the host moves without it rather
+    /// than never.
+    fn can_anchor(&self, table: &str, store: &Store) -> bool {
+        anchor(table)
+            .and_then(|anchor| Some((anchor.name, anchor.content?)))
+            .is_some_and(|(name, content)| {
+                !store.is_quarantined(Kind::Scope, &name, &content.version)
+            })
+    }
+
+    /// Whether a cluster or an assignment that appeared up to this revision is
+    /// still to be acknowledged.
+    pub(super) fn is_gated(&self, revision: u64) -> bool {
+        [Kind::Cluster, Kind::Endpoints]
+            .iter()
+            .filter_map(|kind| self.types[*kind].due.oldest_add())
+            .any(|oldest| oldest <= revision)
+    }
+}

@@ -1,0 +1,5 @@
+//! The protocol against gateways that behave as Envoy does, without a socket.
+
+mod gateway;
+mod scene;
+mod subscription;
