@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use prost::Message;
-use protox::prost_reflect::DescriptorPool;
-use protox::prost_reflect::prost_types::{
-    DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
-    field_descriptor_proto,
+use prost_reflect::DescriptorPool;
+use prost_reflect::prost_types::{
+    DescriptorProto, EnumDescriptorProto, EnumOptions, FieldDescriptorProto, FileDescriptorProto,
+    FileDescriptorSet, field_descriptor_proto,
 };
 
 /// Every message that this crate encodes on its own, be it a resource, the
@@ -103,6 +103,7 @@ const TLS: (&str, &str) = (
 #[test]
 fn descriptors_are_those_of_envoy_types() {
     let made = generate();
+    DescriptorPool::decode(made.as_slice()).unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors.bin");
     if std::env::var_os("SLUICE_UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &made).unwrap();
@@ -113,7 +114,6 @@ fn descriptors_are_those_of_envoy_types() {
         stored == made,
         "descriptors.bin differs from what envoy-types says; run hack/generate-descriptors"
     );
-    DescriptorPool::decode(stored.as_slice()).unwrap();
 }
 
 fn generate() -> Vec<u8> {
@@ -174,7 +174,7 @@ fn prune<'a>(set: FileDescriptorSet, roots: impl Iterator<Item = &'a str>) -> Fi
         if let Some((outer, _)) = name.rsplit_once('.')
             && fields.contains_key(outer)
         {
-            reached.insert(outer.to_owned());
+            queue.push(outer.to_owned());
         }
         queue.extend(fields.get(&name).into_iter().flatten().cloned());
     }
@@ -263,14 +263,14 @@ fn prune_messages(
     kept
 }
 
-fn prune_enums(enums: &mut [protox::prost_reflect::prost_types::EnumDescriptorProto]) {
+fn prune_enums(enums: &mut [EnumDescriptorProto]) {
     for kept in enums {
         // `allow_alias` must stay, or values of one number are refused.
         let alias = kept
             .options
             .as_ref()
             .and_then(|options| options.allow_alias);
-        kept.options = alias.map(|alias| protox::prost_reflect::prost_types::EnumOptions {
+        kept.options = alias.map(|alias| EnumOptions {
             allow_alias: Some(alias),
             ..Default::default()
         });
