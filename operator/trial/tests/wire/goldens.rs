@@ -1,0 +1,1 @@
+//! Every input that translation is tested with, on a real Envoy.
