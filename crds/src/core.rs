@@ -1,8 +1,5 @@
 //! Core objects, slim: only the fields that Sluice uses.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{IntOrString, ObjectMeta, null};
@@ -157,41 +154,4 @@ pub struct EndpointSlicePort {
     /// Port number, resolved; absent means all ports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<i32>,
-}
-
-/// `v1 Secret`; its values never show in `Debug`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Secret {
-    /// Name and namespace.
-    #[serde(deserialize_with = "null::value")]
-    pub metadata: ObjectMeta,
-    /// `kubernetes.io/tls` and others.
-    #[serde(rename = "type", deserialize_with = "null::value")]
-    pub kind: String,
-    /// Values, base64 in the document.
-    #[serde(deserialize_with = "null::map")]
-    pub data: BTreeMap<String, SecretValue>,
-    /// Values in plain text, which the API server would fold into `data`.
-    #[serde(deserialize_with = "null::map")]
-    pub string_data: BTreeMap<String, SecretValue>,
-}
-
-/// One value of a Secret as it stands in the document (base64 under `data`).
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SecretValue(String);
-
-impl SecretValue {
-    /// The text as it stands in the document.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecretValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
 }

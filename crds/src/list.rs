@@ -10,8 +10,8 @@ use crate::null;
 /// where it is there and empty. Both mean the same and hash differently; in all
 /// else it is the `Vec` that it dereferences to.
 ///
-/// The default is the absent list. Whatever is made from elements, or reached
-/// for through `&mut`, is there.
+/// The default is the absent list. What is made from elements is there, and so is
+/// what was borrowed as a `&mut Vec`, as `push` does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T> {
     present: bool,
@@ -23,6 +23,11 @@ impl<T> List<T> {
     #[must_use]
     pub fn is_absent(&self) -> bool {
         !self.present
+    }
+
+    /// The elements, to be changed in place; an absent list stays absent.
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
+        self.elements.iter_mut()
     }
 }
 
@@ -87,9 +92,8 @@ impl<'a, T> IntoIterator for &'a mut List<T> {
     type Item = &'a mut T;
     type IntoIter = std::slice::IterMut<'a, T>;
 
-    /// Leaves an absent list absent: it has no element to change.
     fn into_iter(self) -> Self::IntoIter {
-        self.elements.iter_mut()
+        self.iter_mut()
     }
 }
 
