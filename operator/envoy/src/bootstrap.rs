@@ -31,7 +31,7 @@ pub struct Bootstrap {
 pub enum XdsAddress {
     /// A Unix socket.
     Unix(PathBuf),
-    /// A host name or IP, and a port.
+    /// An absolute host name or an IP, and a port.
     Tcp(String, u16),
 }
 
@@ -69,6 +69,7 @@ fn message(bootstrap: &Bootstrap) -> pb::Bootstrap {
             lds_config: pb::ads(),
             ..pb::DynamicResources::default()
         }),
+        typed_dns_resolver_config: Some(dns_resolver()),
         stats_config: Some(stats()),
         deferred_stat_options: Some(pb::DeferredStatOptions {
             enable_deferred_creation_stats: true,
@@ -143,6 +144,22 @@ fn xds_cluster(address: &XdsAddress) -> pb::Cluster {
     }
 }
 
+/// Names are absolute, as an ExternalName is to Kubernetes: the search list of
+/// the gateway's own pod must not lead them elsewhere. A trailing dot would do the
+/// same, but such names are not looked up in the hosts file.
+fn dns_resolver() -> pb::TypedExtensionConfig {
+    pb::extension(
+        "envoy.network.dns_resolver.cares",
+        &pb::CaresDnsResolverConfig {
+            dns_resolver_options: Some(pb::DnsResolverOptions {
+                no_default_search_domain: true,
+                ..pb::DnsResolverOptions::default()
+            }),
+            ..pb::CaresDnsResolverConfig::default()
+        },
+    )
+}
+
 /// A cluster with one address or none.
 fn fixed(name: &str, address: Option<pb::Address>) -> pb::Cluster {
     let endpoints = address
@@ -191,10 +208,10 @@ fn stats() -> pb::StatsConfig {
         "main_thread.",
     ];
     const PATTERNS: [&str; 4] = [
-        r"http\..*\.(downstream_(rq|cx)_(total|active|[2-5]xx|time|overload_close)|no_route)",
-        r"cluster\..*\.(upstream_rq_(total|[2-5]xx|time|timeout|retry|pending_overflow|active)|upstream_cx_(total|active|connect_fail)|membership_(total|healthy))",
-        r"listener\..*\.(downstream_cx_(total|active|overflow)|ssl\.connection_error|on_demand_secret\..*)",
-        r".*\.update_(success|rejected|failure)",
+        r"http\.[^.]+\.(downstream_(rq|cx)_(total|active|[2-5]xx|time|overload_close)|no_route)",
+        r"http\.[^.]+\.scoped_rds\..*update_(success|rejected|failure)",
+        r"cluster\.[^.]+\.(upstream_rq_(total|[2-5]xx|time|timeout|retry|pending_overflow|active)|upstream_cx_(total|active|connect_fail)|membership_(total|healthy))",
+        r"listener\.[^.]+\.(downstream_cx_(total|active|overflow)|ssl\.connection_error|on_demand_secret\..*)",
     ];
     let prefixes = PREFIXES.map(|prefix| pb::MatchPattern::Prefix(prefix.to_owned()));
     let patterns = PATTERNS.map(|pattern| {

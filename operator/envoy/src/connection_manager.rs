@@ -143,8 +143,8 @@ fn base(listener: &str) -> pb::HttpConnectionManager {
         codec_type: pb::CodecType::Auto.into(),
         stat_prefix: listener.to_owned(),
         use_remote_address: pb::bool(true),
-        // Present and empty: no address is trusted for being private.
-        internal_address_config: Some(pb::InternalAddressConfig::default()),
+        // `internal_address_config` stays unset: no address is trusted for being
+        // private. Present but empty, Envoy 1.40 trusts all private ones.
         request_headers_timeout: pb::duration(HEADERS_TIMEOUT),
         // Revisions may be silent for their whole timeout, WebSockets for ever.
         stream_idle_timeout: pb::duration(Duration::ZERO),

@@ -25,7 +25,7 @@ pub(crate) use envoy_types::pb::envoy::config::common::mutation_rules::v3::{
     header_mutation::RemoveOnMatch,
 };
 pub(crate) use envoy_types::pb::envoy::config::core::v3::{
-    Address, AggregatedConfigSource, ApiConfigSource, ApiVersion, ConfigSource, DataSource,
+    Address, AggregatedConfigSource, DnsResolverOptions, ApiConfigSource, ApiVersion, ConfigSource, DataSource,
     GrpcService, HeaderValue, HeaderValueOption, Http1ProtocolOptions, Http2ProtocolOptions,
     HttpProtocolOptions, KeepaliveSettings, Node, Pipe, RoutingPriority, SocketAddress,
     TcpKeepalive, TrafficDirection, TransportSocket, TypedExtensionConfig,
@@ -78,7 +78,7 @@ pub(crate) use envoy_types::pb::envoy::extensions::filters::network::http_connec
     HttpConnectionManager, HttpFilter, LocalReplyConfig, Rds, ResponseMapper, ScopedRds,
     ScopedRoutes,
     http_connection_manager::{
-        CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier,
+        CodecType, PathWithEscapedSlashesAction, RouteSpecifier,
         ServerHeaderTransformation, UpgradeConfig,
     },
     http_filter::ConfigType as HttpFilterConfig,
@@ -94,6 +94,7 @@ pub(crate) use envoy_types::pb::envoy::extensions::filters::network::http_connec
     },
 };
 pub(crate) use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation as EarlyHeaderMutation;
+pub(crate) use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
 pub(crate) use envoy_types::pb::envoy::extensions::resource_monitors::{
     downstream_connections::v3::DownstreamConnectionsConfig, fixed_heap::v3::FixedHeapConfig,
 };

@@ -15,7 +15,7 @@ use prost_reflect::prost_types::{
 
 /// Every message that this crate encodes on its own, be it a resource, the
 /// bootstrap or the value of an `Any`; all others are fields of these.
-const ROOTS: [(&str, &str); 19] = [
+const ROOTS: [(&str, &str); 21] = [
     (
         "envoy/config/bootstrap/v3/bootstrap.proto",
         "envoy.config.bootstrap.v3.Bootstrap",
@@ -81,6 +81,14 @@ const ROOTS: [(&str, &str); 19] = [
         "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
     ),
     (
+        "envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver.proto",
+        "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+    ),
+    (
+        "envoy/extensions/transport_sockets/tls/v3/tls.proto",
+        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+    ),
+    (
         "envoy/extensions/transport_sockets/tls/cert_mappers/sni/v3/config.proto",
         "envoy.extensions.transport_sockets.tls.cert_mappers.sni.v3.SNI",
     ),
@@ -93,12 +101,6 @@ const ROOTS: [(&str, &str); 19] = [
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
     ),
 ];
-
-/// A TLS context is the value of an `Any` too, in a file of another root.
-const TLS: (&str, &str) = (
-    "envoy/extensions/transport_sockets/tls/v3/tls.proto",
-    "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-);
 
 #[test]
 fn descriptors_are_those_of_envoy_types() {
@@ -117,14 +119,13 @@ fn descriptors_are_those_of_envoy_types() {
 }
 
 fn generate() -> Vec<u8> {
-    let roots: Vec<_> = ROOTS.into_iter().chain([TLS]).collect();
     let files = protox::Compiler::new(includes())
         .unwrap()
         .include_imports(true)
-        .open_files(roots.iter().map(|(file, _)| *file))
+        .open_files(ROOTS.iter().map(|(file, _)| *file))
         .unwrap()
         .file_descriptor_set();
-    prune(files, roots.iter().map(|(_, message)| *message)).encode_to_vec()
+    prune(files, ROOTS.iter().map(|(_, message)| *message)).encode_to_vec()
 }
 
 /// The import roots within the `proto` folder of `envoy-types`.

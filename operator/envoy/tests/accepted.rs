@@ -1,0 +1,174 @@
+//! What this crate builds is accepted by the real Envoy: the bootstrap, the
+//! listeners, and every golden case as static resources.
+//!
+//! Envoy is `$ENVOY`, or `envoy` on the PATH. Without one these tests say so and
+//! check nothing; with `SLUICE_REQUIRE_ENVOY=1` they fail instead.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{Secret, secret};
+use prost::Message;
+use serde_json::{Map, Value, json};
+use sluice_envoy::{
+    Assembly, Bootstrap, Content, Edge, Kind, Resource, XdsAddress, bootstrap, dump, dump_content,
+    secret_named,
+};
+use sluice_ir::{Certificate, PrivateKey};
+
+#[test]
+fn the_bootstrap_is_accepted() {
+    let Some(envoy) = envoy() else { return };
+    let unix = XdsAddress::Unix("/run/sluice/xds.sock".into());
+    let tcp = XdsAddress::Tcp("sluice.sluice-system.svc".to_owned(), 18000);
+    for (xds, heap_limit) in [(unix, None), (tcp, Some(1 << 30))] {
+        let made = bootstrap(&Bootstrap {
+            xds,
+            heap_limit,
+            ..facts()
+        });
+        validate(&envoy, "bootstrap", &made.unwrap());
+    }
+}
+
+#[test]
+fn the_listeners_are_accepted() {
+    let Some(envoy) = envoy() else { return };
+    let choices = Edge {
+        access_log: true,
+        server_header: true,
+        trusted_hops: 1,
+        ..Edge::at("::".parse().unwrap())
+    };
+    for edge in [Edge::default(), choices] {
+        let assembly = Assembly::new(&edge);
+        let of = |kind| assembly.resources().filter(move |r| r.kind == kind);
+        let mut listeners: Vec<Value> = of(Kind::Listener).map(|r| dump(r).unwrap()).collect();
+        for table in of(Kind::RouteTable) {
+            listeners.push(listener_of(&listeners[0], &dump(table).unwrap()));
+        }
+        let config = with_static(listeners, Vec::new(), Vec::new());
+        validate(&envoy, "listeners", &config);
+    }
+}
+
+#[test]
+fn every_golden_case_is_accepted() {
+    let Some(envoy) = envoy() else { return };
+    for (name, case) in support::cases() {
+        let (assembly, _) = case.run();
+        validate(&envoy, &name, &as_static(&assembly));
+    }
+}
+
+/// A case as Envoy reads it at its start: one listener per table, in which the
+/// real connection manager holds the table itself; clusters with their endpoints.
+fn as_static(assembly: &Assembly) -> Value {
+    let resources: Vec<&Resource> = assembly.resources().collect();
+    let of = |kind| resources.iter().filter(move |r| r.kind == kind);
+    let model = of(Kind::Listener).map(|r| dump(r).unwrap()).next().unwrap();
+    let mut listeners = Vec::new();
+    for table in of(Kind::RouteTable) {
+        for content in [&table.content, &table.standby].into_iter().flatten() {
+            let shown = dump_content(table.kind, &table.name, content).unwrap();
+            listeners.push(listener_of(&model, &shown));
+        }
+    }
+    let loads: Map<String, Value> = of(Kind::Endpoints)
+        .map(|load| (load.name.clone(), dump(load).unwrap()))
+        .collect();
+    let clusters = of(Kind::Cluster)
+        .map(|cluster| {
+            let mut shown = dump(cluster).unwrap();
+            if let Some(load) = loads.get(&cluster.name) {
+                let fields = shown.as_object_mut().unwrap();
+                fields.remove("eds_cluster_config");
+                fields.insert("type".to_owned(), json!("STATIC"));
+                fields.insert("load_assignment".to_owned(), load.clone());
+            }
+            shown
+        })
+        .collect();
+    with_static(listeners, clusters, Vec::new())
+}
+
+/// A listener like `model` that serves one table from within.
+fn listener_of(model: &Value, table: &Value) -> Value {
+    let mut listener = model.clone();
+    let manager = listener
+        .pointer_mut("/filter_chains/0/filters/0/typed_config")
+        .and_then(Value::as_object_mut)
+        .unwrap();
+    manager.remove("scoped_routes");
+    manager.insert("route_config".to_owned(), table.clone());
+    listener["name"] = Value::Null;
+    listener.as_object_mut().unwrap().remove("name");
+    listener["address"]["socket_address"]["port_value"] = json!(0);
+    listener
+}
+
+fn with_static(listeners: Vec<Value>, clusters: Vec<Value>, secrets: Vec<Value>) -> Value {
+    let mut config = bootstrap(&facts()).unwrap();
+    let fixed = &mut config["static_resources"];
+    fixed["listeners"] = Value::Array(listeners);
+    fixed["secrets"] = Value::Array(secrets);
+    if let Some(own) = fixed["clusters"].as_array_mut() {
+        own.extend(clusters);
+    }
+    config
+}
+
+fn facts() -> Bootstrap {
+    Bootstrap {
+        node: "gateway-0".to_owned(),
+        cluster: "sluice".to_owned(),
+        xds: XdsAddress::Unix("/run/sluice/xds.sock".into()),
+        admin: "/run/sluice/admin.sock".into(),
+        heap_limit: None,
+        connection_limit: 50_000,
+    }
+}
+
+fn validate(envoy: &Path, name: &str, config: &Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    std::fs::write(&path, serde_json::to_vec_pretty(config).unwrap()).unwrap();
+    let output = Command::new(envoy)
+        .args([
+            "--mode",
+            "validate",
+            "--log-level",
+            "warning",
+            "--config-path",
+        ])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: envoy refuses it: {said}");
+    // A warning here is a field that Envoy does not know or will take away.
+    for sign in ["deprecated", "unknown field"] {
+        assert!(!said.to_lowercase().contains(sign), "{name}: {said}");
+    }
+}
+
+/// The Envoy to ask.
+fn envoy() -> Option<PathBuf> {
+    let found = std::env::var_os("ENVOY").map(PathBuf::from).or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path)
+            .map(|folder| folder.join("envoy"))
+            .find(|file| file.is_file())
+    });
+    if found.is_none() {
+        assert!(
+            std::env::var_os("SLUICE_REQUIRE_ENVOY").is_none(),
+            "no envoy by $ENVOY or on the PATH, and SLUICE_REQUIRE_ENVOY is set"
+        );
+        println!("no envoy by $ENVOY or on the PATH: left out");
+    }
+    found
+}
