@@ -147,6 +147,7 @@ impl Stream {
         self.types[kind].held.remove(name);
         self.types[kind].due.remove(name);
         self.orphans.remove(&(kind, Arc::from(name)));
+        self.let_go(kind, name);
         match kind {
             Kind::Scope => self.scopes.remove(name),
             Kind::Secret => self.spellings.release(name),
@@ -184,7 +185,10 @@ impl Stream {
         let same = kind != Kind::Secret
             && match store.want(kind, name, held) {
                 Want::Content(content, _) => held == Some(content.version.as_str()),
-                Want::Keep => true,
+                Want::Keep => {
+                    self.kept.keep(kind, name);
+                    true
+                }
                 Want::Nothing => held.is_none(),
             };
         if !same {

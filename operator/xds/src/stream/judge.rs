@@ -18,7 +18,9 @@ use crate::store::Want;
 pub(super) enum Verdict {
     /// Nothing is to be done.
     Settled,
-    /// Nothing is to be done while an Ingress is held.
+    /// Nothing is to be done: what it has is the last good version.
+    Kept,
+    /// Nothing is to be done while last good routes may need it.
     LeftAlone,
     /// A cluster: its removal comes later.
     Leaves,
@@ -67,7 +69,7 @@ impl Stream {
         };
         let held = self.types[kind].version(name);
         match store.want(kind, &source, held) {
-            Want::Keep => Verdict::Settled,
+            Want::Keep => Verdict::Kept,
             Want::Nothing => self.judge_absent(kind, name, &source, mark.force, store),
             Want::Content(content, _) if !mark.force && held == Some(&content.version) => {
                 Verdict::Settled
@@ -113,7 +115,9 @@ impl Stream {
                 Verdict::Settled
             };
         }
-        if store.is_left_alone(kind, source) && store.entry(kind, source).is_none() {
+        if store.entry(kind, source).is_none()
+            && (store.is_left_alone(kind, source) || self.kept.may_need(kind, source))
+        {
             return Verdict::LeftAlone;
         }
         match kind {

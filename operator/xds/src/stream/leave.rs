@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use sluice_envoy::Kind;
+use sluice_envoy::{Kind, name};
 
 use super::Stream;
 use super::due::Mark;
@@ -42,7 +42,43 @@ impl Leaving {
     }
 }
 
+/// Tables whose present content was refused, or cannot be built: a gateway
+/// serves the last good one, and with it clusters that the store may have
+/// forgotten. Which ones is not known here, only their namespace.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    tables: BTreeMap<Arc<str>, String>,
+}
+
+impl Kept {
+    pub(super) fn keep(&mut self, kind: Kind, name: &Arc<str>) {
+        if kind == Kind::RouteTable
+            && let Some(ingress) = name::owner(kind, name)
+        {
+            self.tables.insert(name.clone(), ingress.namespace);
+        }
+    }
+
+    /// Whether the routes of a kept table may lead to this name.
+    pub(super) fn may_need(&self, kind: Kind, name: &str) -> bool {
+        !self.tables.is_empty()
+            && matches!(kind, Kind::Cluster | Kind::Endpoints)
+            && name::owner(kind, name)
+                .is_some_and(|owner| self.tables.values().any(|ns| *ns == owner.namespace))
+    }
+}
+
 impl Stream {
+    /// The table is not kept any more: what was left for it is judged again.
+    pub(super) fn let_go(&mut self, kind: Kind, name: &str) {
+        if kind == Kind::RouteTable && self.kept.tables.remove(name).is_some() {
+            let since = self.cursor;
+            for (kind, name) in std::mem::take(&mut self.orphans) {
+                self.mark(kind, &name, since, false);
+            }
+        }
+    }
+
     /// Starts and ends graces; `true` if a removal may be sent now.
     pub(super) fn let_clusters_go(&mut self, now: Instant) -> bool {
         let routes = [Kind::Scope, Kind::RouteTable];

@@ -49,7 +49,7 @@ use crate::wire::DeltaDiscoveryResponse;
 use crate::{Node, Revision, Settings, Store, StreamId};
 
 use due::Mark;
-use leave::Leaving;
+use leave::{Kept, Leaving};
 use scopes::Scopes;
 use spellings::Spellings;
 use subscription::Subscriptions;
@@ -69,7 +69,9 @@ pub struct Stream {
     acked: Option<u64>,
     settings: Settings,
     nonces: u64,
-    /// Held names that the store lacks, left there for a held Ingress.
+    /// Tables that stay at their last good version.
+    kept: Kept,
+    /// Held names that the store lacks, left there for last good routes.
     orphans: BTreeSet<(Kind, Arc<str>)>,
     /// Clusters sent before the gateway asked for any assignment.
     unassigned: BTreeSet<Arc<str>>,
@@ -96,6 +98,7 @@ impl Stream {
             acked: None,
             settings: store.settings().clone(),
             nonces: 0,
+            kept: Kept::default(),
             orphans: BTreeSet::new(),
             unassigned: BTreeSet::new(),
             leaving: Leaving::default(),

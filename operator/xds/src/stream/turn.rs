@@ -169,11 +169,12 @@ impl Stream {
             Verdict::Send(atom) => atom,
             verdict => {
                 match verdict {
+                    Verdict::Kept => self.kept.keep(kind, name),
                     Verdict::LeftAlone => {
                         self.orphans.insert((kind, name.clone()));
                     }
                     Verdict::Leaves => self.leaving.wait(self.cursor, name),
-                    _ => {}
+                    _ => self.let_go(kind, name),
                 }
                 self.leave_due(kind, name);
                 batch.settled = true;
@@ -193,6 +194,7 @@ impl Stream {
         if kind == Kind::Cluster {
             self.leaving.forget(name);
         }
+        self.let_go(kind, name);
         true
     }
 

@@ -8,7 +8,10 @@ use sluice_envoy::{Kind, name};
 use sluice_xds::wire::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Status};
 
 /// What a body contains that the gateway refuses.
-pub const BAD: &str = "bad";
+pub const BAD: &str = "BAD";
+
+/// What the name of a cluster contains that may be refused.
+const MAY_BE_REFUSED: &str = "bad";
 
 #[derive(Clone, Debug, Default)]
 pub struct Held {
@@ -34,7 +37,12 @@ pub struct Gateway {
     pub mute: bool,
     /// Types that it never asks for.
     pub without: BTreeSet<Kind>,
-    initialized: bool,
+    /// Types that it has ever asked for; it asks for them again on a new stream.
+    started: BTreeSet<Kind>,
+    /// Whether clusters were ever answered.
+    clusters_came: bool,
+    /// Clusters whose assignment came, or was said not to be.
+    assigned: BTreeSet<String>,
     /// What this gateway alone refuses.
     pub refuses: String,
 }
@@ -53,7 +61,9 @@ impl Gateway {
             lost_hosts: BTreeSet::new(),
             mute: false,
             without: BTreeSet::new(),
-            initialized: false,
+            started: BTreeSet::new(),
+            clusters_came: false,
+            assigned: BTreeSet::new(),
             refuses: BAD.to_owned(),
         }
     }
@@ -63,18 +73,10 @@ impl Gateway {
         self.outbox.clear();
         self.active.clear();
         self.warming = None;
-        self.begin(Kind::Cluster);
-        if self.initialized {
-            for kind in [
-                Kind::Endpoints,
-                Kind::Listener,
-                Kind::Scope,
-                Kind::RouteTable,
-                Kind::Secret,
-            ] {
-                if kind.is_wildcard() || self.asked.iter().any(|(k, _)| *k == kind) {
-                    self.begin(kind);
-                }
+        self.started.insert(Kind::Cluster);
+        for kind in Kind::ALL {
+            if self.started.contains(&kind) {
+                self.begin(kind);
             }
         }
     }
@@ -83,6 +85,7 @@ impl Gateway {
         if self.without.contains(&kind) || !self.active.insert(kind) {
             return;
         }
+        self.started.insert(kind);
         let names = self.asked.iter().filter(|(k, _)| *k == kind);
         let held = self.held.iter().filter(|((k, _), _)| *k == kind);
         let request = DeltaDiscoveryRequest {
@@ -163,11 +166,16 @@ impl Gateway {
             let resources = response.resources.iter().map(|r| r.name.clone());
             for name in resources.chain(response.removed_resources) {
                 self.warm(Some(&name));
+                self.assigned.insert(name);
             }
         }
         self.look_for_harm(&before);
-        if kind == Kind::Listener && !self.initialized {
-            self.initialized = true;
+        self.clusters_came |= kind == Kind::Cluster;
+        let warm = |c: &&str| self.assigned.contains(*c) || self.without.contains(&Kind::Endpoints);
+        if self.clusters_came && self.names(Kind::Cluster).iter().all(warm) {
+            self.begin(Kind::Listener);
+        }
+        if kind == Kind::Listener {
             self.begin(Kind::Scope);
             self.ask(Kind::RouteTable, name::READINESS_TABLE);
         }
@@ -183,9 +191,6 @@ impl Gateway {
         }
         if waiting.is_empty() {
             self.answer(Kind::Cluster, nonce, None);
-            if !self.initialized {
-                self.begin(Kind::Listener);
-            }
         } else {
             self.warming = Some((nonce, waiting));
         }
@@ -267,6 +272,7 @@ impl Gateway {
         }
         for name in &response.removed_resources {
             self.drop_interest(Kind::Endpoints, name);
+            self.assigned.remove(name);
         }
     }
 
@@ -317,7 +323,7 @@ impl Gateway {
         for table in self.names(Kind::RouteTable) {
             for cluster in self.field(table, "clusters") {
                 let held = self.body(Kind::Cluster, &cluster).is_some();
-                if !held && !cluster.contains(BAD) {
+                if !held && !cluster.contains(MAY_BE_REFUSED) {
                     let harm = format!("{table} leads to {cluster}, which is not held");
                     self.harm.push(harm);
                     return;

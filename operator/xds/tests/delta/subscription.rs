@@ -228,10 +228,9 @@ fn what_changes_while_a_response_is_out_is_sent_once_and_newest() {
 #[test]
 fn a_gateway_that_never_answers_harms_only_itself() {
     let mut scene = Scene::new();
-    let mute = scene.join(Gateway {
-        mute: true,
-        ..Gateway::new("mute")
-    });
+    let mut gateway = Gateway::new("mute");
+    gateway.mute = true;
+    let mute = scene.join(gateway);
     let other = scene.join_ready("other");
     for i in 0..200 {
         scene.publish(ingress(&format!("i{i}"), &[&format!("h{i}.example.com")]));
@@ -259,10 +258,8 @@ fn a_gateway_without_endpoints_gets_the_rest() {
 #[test]
 fn readiness_waits_for_all_that_was_there() {
     let mut scene = Scene::new();
-    let hosts: Vec<String> = (0..1200).map(|i| format!("h{i}.example.com")).collect();
-    for (i, host) in hosts.iter().enumerate() {
-        scene.publish(ingress(&format!("i{i}"), &[host]));
-    }
+    let world = (0..1200).flat_map(|i| ingress(&format!("i{i}"), &[&format!("h{i}.example.com")]));
+    scene.publish(world.collect());
     let peer = scene.join_ready("gw");
     let came = scene.came(peer);
     assert_eq!(came.last().unwrap(), "RDS sluice/readiness");

@@ -1,0 +1,266 @@
+//! Hosts that change hands between Ingresses.
+
+use sluice_envoy::Kind;
+use sluice_ir::ObjectKey;
+
+use crate::scene::{Scene, ingress, scope, table};
+
+const H: &str = "h.example.com";
+
+#[test]
+fn the_new_table_is_warmed_before_the_host_moves() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &[H]));
+    let peer = scene.join_ready("gw");
+    scene.came(peer);
+    scene.change(
+        ingress("b", &[H]),
+        &[
+            (Kind::Scope, "ext/ns/a/h.example.com"),
+            (Kind::RouteTable, "ext/ns/a"),
+        ],
+    );
+    scene.settle();
+    assert_eq!(
+        scene.came(peer),
+        [
+            "CDS ns/b/80",
+            "EDS ns/b/80",
+            "SRDS ext/ns/b/!",
+            "RDS ext/ns/b",
+            "SRDS ext/ns/b/h.example.com -ext/ns/a/h.example.com -ext/ns/b/!",
+        ]
+    );
+    scene.assert_unharmed();
+    assert!(scene.gateway(peer).lost_hosts.is_empty());
+    assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
+}
+
+#[test]
+fn no_anchor_is_needed_for_a_table_that_is_there() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &[H]));
+    scene.publish(ingress("b", &["b.example.com"]));
+    let peer = scene.join_ready("gw");
+    scene.came(peer);
+    scene.change(
+        vec![
+            table("ext/ns/b", "hosts=b.example.com,h.example.com"),
+            table("ext/ns/a", "hosts=;empty"),
+            scope("ext/ns/b/h.example.com"),
+        ],
+        &[(Kind::Scope, "ext/ns/a/h.example.com")],
+    );
+    scene.settle();
+    assert_eq!(
+        scene.came(peer),
+        [
+            "RDS ext/ns/b",
+            "SRDS ext/ns/b/h.example.com -ext/ns/a/h.example.com",
+        ],
+        "and nothing leads to the old table any more"
+    );
+    scene.assert_unharmed();
+    assert!(scene.gateway(peer).lost_hosts.is_empty());
+}
+
+#[test]
+fn the_old_table_keeps_the_host_until_it_has_moved() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &[H, "a.example.com"]));
+    scene.publish(ingress("b", &["b.example.com"]));
+    let peer = scene.join_ready("gw");
+    scene.came(peer);
+    scene.change(
+        vec![
+            table("ext/ns/a", "hosts=a.example.com"),
+            table("ext/ns/b", "hosts=b.example.com,h.example.com"),
+            scope("ext/ns/b/h.example.com"),
+        ],
+        &[(Kind::Scope, "ext/ns/a/h.example.com")],
+    );
+    scene.settle();
+    assert_eq!(
+        scene.came(peer),
+        [
+            "RDS ext/ns/b",
+            "SRDS ext/ns/b/h.example.com -ext/ns/a/h.example.com",
+            "RDS ext/ns/a",
+        ]
+    );
+    assert!(scene.gateway(peer).lost_hosts.is_empty());
+    scene.assert_unharmed();
+}
+
+#[test]
+fn a_chain_of_three_moves_from_its_end() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &["a.example.com", "x.example.com"]));
+    scene.publish(ingress("b", &["b.example.com", "y.example.com"]));
+    scene.publish(ingress("c", &["c.example.com"]));
+    let peer = scene.join_ready("gw");
+    scene.came(peer);
+    // x: a → b, y: b → c.
+    scene.change(
+        vec![
+            table("ext/ns/a", "hosts=a.example.com"),
+            table("ext/ns/b", "hosts=b.example.com,x.example.com"),
+            table("ext/ns/c", "hosts=c.example.com,y.example.com"),
+            scope("ext/ns/b/x.example.com"),
+            scope("ext/ns/c/y.example.com"),
+        ],
+        &[
+            (Kind::Scope, "ext/ns/a/x.example.com"),
+            (Kind::Scope, "ext/ns/b/y.example.com"),
+        ],
+    );
+    scene.settle();
+    let order = ["c", "b", "a"].map(|i| format!("RDS ext/ns/{i}"));
+    let came = scene.came(peer);
+    let tables: Vec<&String> = came.iter().filter(|c| c.starts_with("RDS")).collect();
+    assert_eq!(tables, order.iter().collect::<Vec<_>>());
+    assert!(scene.gateway(peer).lost_hosts.is_empty());
+    scene.assert_unharmed();
+    assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
+}
+
+#[test]
+fn two_ingresses_swap_hosts() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &["x.example.com"]));
+    scene.publish(ingress("b", &["y.example.com"]));
+    let peer = scene.join_ready("gw");
+    scene.came(peer);
+    scene.change(
+        vec![
+            table("ext/ns/a", "hosts=y.example.com"),
+            table("ext/ns/b", "hosts=x.example.com"),
+            scope("ext/ns/a/y.example.com"),
+            scope("ext/ns/b/x.example.com"),
+        ],
+        &[
+            (Kind::Scope, "ext/ns/a/x.example.com"),
+            (Kind::Scope, "ext/ns/b/y.example.com"),
+        ],
+    );
+    scene.settle();
+    assert_eq!(scene.came(peer).len(), 2, "tables, then scopes");
+    scene.assert_unharmed();
+    let scopes = scene.gateway(peer).names(Kind::Scope);
+    assert_eq!(scopes, ["ext/ns/a/y.example.com", "ext/ns/b/x.example.com"]);
+    assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
+}
+
+#[test]
+fn a_circle_of_three_turns() {
+    let mut scene = Scene::new();
+    for i in ["a", "b", "c"] {
+        scene.publish(ingress(i, &[&format!("{i}.example.com")]));
+    }
+    let peer = scene.join_ready("gw");
+    let moves = [("a", "b"), ("b", "c"), ("c", "a")];
+    let mut upserts = Vec::new();
+    let mut removals = Vec::new();
+    for (from, to) in moves {
+        let host = format!("{from}.example.com");
+        upserts.push(table(&format!("ext/ns/{to}"), &format!("hosts={host}")));
+        upserts.push(scope(&format!("ext/ns/{to}/{host}")));
+        removals.push(format!("ext/ns/{from}/{host}"));
+    }
+    let removals: Vec<(Kind, &str)> = removals
+        .iter()
+        .map(|name| (Kind::Scope, name.as_str()))
+        .collect();
+    scene.change(upserts, &removals);
+    scene.settle();
+    scene.assert_unharmed();
+    assert_eq!(scene.gateway(peer).names(Kind::Scope).len(), 3);
+    assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
+}
+
+#[test]
+fn a_host_that_moves_back_before_it_went_takes_its_anchor_away() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &[H]));
+    let peer = scene.join_ready("gw");
+    scene.came(peer);
+    let a = "ext/ns/a/h.example.com";
+    let b = "ext/ns/b/h.example.com";
+    scene.change(ingress("b", &[H]), &[(Kind::Scope, a)]);
+    // Until the anchor is there and its table is on its way.
+    while !scene
+        .gateway(peer)
+        .names(Kind::Scope)
+        .contains(&"ext/ns/b/!")
+    {
+        scene.ask(peer);
+        for response in scene.poll(peer) {
+            scene.gateway(peer).take(response);
+        }
+    }
+    scene.change(
+        vec![scope(a)],
+        &[(Kind::Scope, b), (Kind::RouteTable, "ext/ns/b")],
+    );
+    scene.settle();
+    assert_eq!(scene.gateway(peer).names(Kind::Scope), [a]);
+    scene.assert_unharmed();
+    assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
+}
+
+#[test]
+fn a_host_moves_to_a_table_that_was_refused() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &[H]));
+    let peer = scene.join_ready("gw");
+    let mut b = ingress("b", &[H]);
+    b[2] = table("ext/ns/b", "BAD");
+    scene.change(b, &[(Kind::Scope, "ext/ns/a/h.example.com")]);
+    scene.settle();
+    let body = scene.gateway(peer).body(Kind::RouteTable, "ext/ns/b");
+    assert_eq!(body, Some("standby of ext/ns/b"));
+    let scopes = scene.gateway(peer).names(Kind::Scope);
+    assert_eq!(scopes, ["ext/ns/b/h.example.com"]);
+    scene.assert_unharmed();
+}
+
+#[test]
+fn a_host_of_a_held_ingress_goes_to_its_new_owner_in_one_response() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &[H, "a.example.com"]));
+    let peer = scene.join_ready("gw");
+    scene.came(peer);
+    // Another process, to which `a` is unreadable and `b` the owner of the host.
+    let mut world = vec![
+        crate::scene::listener(),
+        table(sluice_envoy::name::READINESS_TABLE, "ready"),
+    ];
+    world.extend(ingress("b", &[H]));
+    scene.restart(sluice_envoy::Update {
+        upserts: world,
+        held: [(ObjectKey::new("ns", "a"), true)].into(),
+        ..Default::default()
+    });
+    scene.settle();
+    let came = scene.came(peer);
+    assert_eq!(
+        came.last().unwrap(),
+        "SRDS ext/ns/b/h.example.com -ext/ns/a/h.example.com -ext/ns/b/!"
+    );
+    let gateway = scene.gateway(peer);
+    assert_eq!(
+        gateway.names(Kind::Scope),
+        ["ext/ns/a/a.example.com", "ext/ns/b/h.example.com"]
+    );
+    assert!(gateway.body(Kind::RouteTable, "ext/ns/a").is_some());
+    assert!(gateway.body(Kind::Cluster, "ns/a/80").is_some());
+    assert!(gateway.lost_hosts.is_empty());
+    scene.assert_unharmed();
+    // Then `a` is removed: what was left alone goes.
+    scene.hold("ns", "a", false);
+    scene.settle();
+    scene.pass(std::time::Duration::from_secs(5));
+    let gateway = scene.gateway(peer);
+    assert_eq!(gateway.names(Kind::Scope), ["ext/ns/b/h.example.com"]);
+    assert_eq!(gateway.names(Kind::Cluster), ["ns/b/80"]);
+}
