@@ -50,16 +50,6 @@ pub struct ServerInfo {
     pub node_id: String,
 }
 
-/// What Envoy's clients have open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Downstream {
-    /// Connections, or `None` if the statistics leave them out.
-    pub connections: Option<u64>,
-    /// Requests under way, WebSockets included, or `None` if the statistics
-    /// leave them out.
-    pub requests: Option<u64>,
-}
-
 impl Admin {
     /// For the admin interface on this socket. Nothing is connected yet.
     #[must_use]
@@ -202,14 +192,6 @@ impl Admin {
         self.post("/drain_listeners").await.map(drop)
     }
 
-    /// What clients have open, the admin interface's own aside.
-    pub(crate) async fn downstream(&self) -> Result<Downstream, GatewayError> {
-        let stats = self
-            .stats_matching(r"(downstream_(cx|rq)_active|total_listeners_active)$")
-            .await?;
-        Ok(Downstream::of(&stats))
-    }
-
     async fn json(&self, path: &str) -> Result<Value, GatewayError> {
         let body = self.get(path).await?;
         serde_json::from_slice(&body).map_err(|error| GatewayError::AdminUnreadable {
@@ -277,32 +259,6 @@ impl Admin {
     }
 }
 
-impl Downstream {
-    fn of(stats: &BTreeMap<String, u64>) -> Self {
-        let sum = |scope: &str, stat: &str| {
-            let admin = format!("{scope}.admin.");
-            stats
-                .iter()
-                .filter(|(name, _)| {
-                    name.starts_with(scope)
-                        && name.ends_with(stat)
-                        && !name.starts_with(&admin)
-                        // Each worker's share of the listener's own number.
-                        && !name.contains(".worker_")
-                })
-                .map(|(_, value)| *value)
-                .reduce(u64::saturating_add)
-        };
-        // Without listeners there are no numbers of listeners.
-        let none_yet = stats.get("listener_manager.total_listeners_active") == Some(&0);
-        let otherwise = none_yet.then_some(0);
-        Self {
-            connections: sum("listener", ".downstream_cx_active").or(otherwise),
-            requests: sum("http", ".downstream_rq_active").or(otherwise),
-        }
-    }
-}
-
 /// RFC 3986 §2.1, all but the unreserved characters.
 fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -320,38 +276,6 @@ fn percent_encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn stats(entries: &[(&str, u64)]) -> BTreeMap<String, u64> {
-        entries
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), *value))
-            .collect()
-    }
-
-    #[test]
-    fn clients_are_counted_once_and_without_the_admin_interface() {
-        let found = Downstream::of(&stats(&[
-            ("http.admin.downstream_rq_active", 1),
-            ("http.external.downstream_cx_active", 9),
-            ("http.external.downstream_rq_active", 2),
-            ("http.internal.downstream_rq_active", 3),
-            ("listener.0.0.0.0_8080.downstream_cx_active", 4),
-            ("listener.0.0.0.0_8080.worker_0.downstream_cx_active", 4),
-            ("listener.0.0.0.0_8443.downstream_cx_active", 1),
-            ("listener.admin.downstream_cx_active", 1),
-            ("listener_manager.total_listeners_active", 2),
-        ]));
-        assert_eq!(found.connections, Some(5));
-        assert_eq!(found.requests, Some(5));
-    }
-
-    #[test]
-    fn no_listener_is_nobody_and_no_number_is_not_known() {
-        let nobody = Downstream::of(&stats(&[("listener_manager.total_listeners_active", 0)]));
-        assert_eq!((nobody.connections, nobody.requests), (Some(0), Some(0)));
-        let unknown = Downstream::of(&stats(&[]));
-        assert_eq!((unknown.connections, unknown.requests), (None, None));
-    }
 
     #[test]
     fn a_filter_survives_the_query() {

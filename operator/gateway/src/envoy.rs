@@ -1,24 +1,24 @@
 //! One Envoy as a child process.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 use tokio::process::Child;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
-use crate::admin::{Admin, Downstream};
+use crate::admin::Admin;
+use crate::drain::drained;
 use crate::error::GatewayError;
 use crate::failure::{self, BindFailure};
-use crate::launch::{self, Launcher, ParentThread};
-use crate::listen::{self, ListenAddress};
+use crate::launch::{self, ParentThread};
+use crate::listen;
 use crate::log::{self, LogReader};
+use crate::options::EnvoyOptions;
 use crate::run_dir;
 
 /// How long Envoy may take until its admin interface answers. It takes about
@@ -31,92 +31,8 @@ const TERM_LIMIT: Duration = Duration::from_secs(5);
 /// How often a condition inside Envoy is looked at while something waits for it.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Connections on which no request was under way for this long are idle: a
-/// client that keeps one open must expect its end at any time.
-const IDLE: Duration = Duration::from_secs(1);
-
 /// How long the rest of the log is waited for once the process has ended.
 const LOG_LIMIT: Duration = Duration::from_secs(1);
-
-/// What an Envoy is started with.
-#[derive(Clone, Debug)]
-pub struct EnvoyOptions {
-    /// A checked binary, as [`crate::locate()`] gives it.
-    pub binary: PathBuf,
-    /// The bootstrap. Its admin interface must be a socket: `admin.address.pipe.path`.
-    pub bootstrap: Value,
-    /// A directory of mode 0700, such as a [`crate::RunDir`]; made if absent.
-    /// The bootstrap is written there as `bootstrap.json`, with mode 0600.
-    pub run_dir: PathBuf,
-    /// Worker threads; `None` for one per processor.
-    pub concurrency: Option<NonZeroU32>,
-    /// How long connections of a listener that xDS changes or removes may go on.
-    pub drain_time: Duration,
-    /// From which level on Envoy logs.
-    pub log_level: LogLevel,
-    /// Binds Envoy's life to this process; `None` leaves Envoy behind if this
-    /// process is killed by SIGKILL.
-    pub launcher: Option<Launcher>,
-    /// What Envoy is going to listen on, checked to be free before each start.
-    pub listens: Vec<ListenAddress>,
-}
-
-impl EnvoyOptions {
-    /// The three that have no default; one worker per processor, Envoy's own
-    /// drain time of 600 s, warnings and errors, no launcher, nothing checked.
-    #[must_use]
-    pub fn new(binary: PathBuf, bootstrap: Value, run_dir: PathBuf) -> Self {
-        Self {
-            binary,
-            bootstrap,
-            run_dir,
-            concurrency: None,
-            drain_time: Duration::from_secs(600),
-            log_level: LogLevel::Warning,
-            launcher: None,
-            listens: Vec::new(),
-        }
-    }
-
-    fn admin_socket(&self) -> Result<PathBuf, GatewayError> {
-        let found = self.bootstrap.pointer("/admin/address/pipe/path");
-        match found.and_then(Value::as_str) {
-            // `@` is the abstract namespace, open to every user.
-            Some(path) if path.starts_with('/') => Ok(PathBuf::from(path)),
-            _ => Err(GatewayError::NoAdminSocket {
-                found: found.map_or_else(|| "nothing".to_owned(), Value::to_string),
-            }),
-        }
-    }
-}
-
-/// Levels of Envoy's log that keep its errors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Every event; slow.
-    Trace,
-    /// Every request.
-    Debug,
-    /// Start, and each configuration update.
-    Info,
-    /// What is amiss, refused configuration included.
-    #[default]
-    Warning,
-    /// What failed.
-    Error,
-}
-
-impl LogLevel {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
 
 /// How an Envoy ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -335,37 +251,5 @@ impl Envoy {
                 .ok(),
             last_lines: self.log.last_lines(),
         }
-    }
-}
-
-/// Sends clients away and returns when they are gone. Never, if the admin
-/// interface does not answer: what is under way keeps its time.
-async fn drained(admin: &Admin) {
-    for outcome in [
-        admin.fail_health_check().await,
-        admin.drain_listeners().await,
-    ] {
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "envoy could not be drained, what is under way gets its time");
-        }
-    }
-    let mut idle_since = None;
-    loop {
-        match admin.downstream().await {
-            Ok(Downstream {
-                connections: Some(0),
-                ..
-            }) => return,
-            Ok(Downstream {
-                requests: Some(0), ..
-            }) => {
-                let since = *idle_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= IDLE {
-                    return;
-                }
-            }
-            _ => idle_since = None,
-        }
-        sleep(POLL).await;
     }
 }

@@ -18,6 +18,7 @@
 
 mod admin;
 mod backoff;
+mod drain;
 mod envoy;
 mod error;
 mod failure;
@@ -25,19 +26,23 @@ mod launch;
 mod listen;
 mod locate;
 mod log;
+mod options;
+mod redact;
 mod run_dir;
 mod supervise;
 mod version;
 mod wheel;
+mod wheel_failure;
 
 pub use admin::{Admin, ServerInfo, ServerState};
 pub use backoff::Backoff;
-pub use envoy::{Envoy, EnvoyOptions, Exit, LogLevel};
+pub use envoy::{Envoy, Exit};
 pub use error::GatewayError;
 pub use failure::BindFailure;
 pub use launch::{Launcher, exec_bound_to_parent};
 pub use listen::{ListenAddress, ensure_free};
 pub use locate::{LocateEnvoy, Progress, Source, locate};
+pub use options::{EnvoyOptions, LogLevel};
 pub use run_dir::{MAX_SOCKET_PATH, RunDir};
 pub use supervise::{Event, Supervised};
 pub use version::{EnvoyVersion, MINIMUM_VERSION};

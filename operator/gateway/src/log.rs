@@ -1,4 +1,5 @@
-//! Envoy's log, line by line: into tracing, and the last lines kept.
+//! Envoy's log, line by line: into tracing, and the last lines kept. Secrets
+//! are taken out on the way in.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::failure::BindFailure;
+use crate::redact::redact;
 
 /// How Envoy is asked to write: level, component, message. With
 /// `--log-format-escaped` each entry is one line.
@@ -45,13 +47,13 @@ impl Entry {
             Some(Self {
                 level,
                 component: component.to_owned(),
-                message: unescape(message),
+                message: redact(&unescape(message)).into_owned(),
             })
         });
         formatted.unwrap_or_else(|| Self {
             level: tracing::Level::WARN,
             component: String::new(),
-            message: line.to_owned(),
+            message: redact(line).into_owned(),
         })
     }
 

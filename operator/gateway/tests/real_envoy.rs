@@ -423,3 +423,50 @@ async fn one_that_is_killed_serves_again_on_the_same_port() {
     supervised.stop(Duration::ZERO).await;
     assert!(!is_alive(second));
 }
+
+#[tokio::test]
+async fn a_refused_secret_does_not_show_its_key() {
+    let Some(binary) = real_envoy("a_refused_secret_does_not_show_its_key") else {
+        return;
+    };
+    let run = RunDir::create().unwrap();
+    let (discovery, secret) = (run.path().join("secret.json"), "aSecretThatNobodySees");
+    // The empty path breaks a rule of the schema, and Envoy repeats it all.
+    let resource = json!({
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+        "name": "certificate",
+        "tls_certificate": {
+            "watched_directory": {"path": ""},
+            "certificate_chain": {"inline_string": "chain"},
+            "private_key": {"inline_string": secret},
+        },
+    });
+    fs::write(&discovery, json!({"resources": [resource]}).to_string()).unwrap();
+    let mut https = listener("external-https", free_port(), &hello());
+    https["filter_chains"][0]["transport_socket"] = json!({
+        "name": "tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {"tls_certificate_sds_secret_configs": [{
+                "name": "certificate",
+                "sds_config": {"path_config_source": {"path": discovery}},
+            }]},
+        },
+    });
+    let envoy = Envoy::start(real_options(binary, &run, &[https], &[]))
+        .await
+        .unwrap();
+    until("the secret is refused", || {
+        envoy
+            .last_lines()
+            .iter()
+            .any(|line| line.contains("Proto constraint validation failed"))
+    })
+    .await;
+    let log = envoy.last_lines().join("\n");
+    assert!(
+        log.contains("inline_string: \"[redacted]\"") && !log.contains(secret),
+        "{log}"
+    );
+    envoy.stop(Duration::ZERO).await;
+}
