@@ -36,7 +36,7 @@ pub(crate) fn endpoint_ip(text: &str, allow_loopback: bool) -> Option<IpAddr> {
 /// name resolves to are the resolver's word; they are not checked here.
 ///
 /// # Errors
-/// What stands there, to complete "an externalName that is …".
+/// What stands there, to complete "an externalName, which is …".
 pub(crate) fn external_name(text: &str, allow_loopback: bool) -> Result<Host, String> {
     if text.is_empty() {
         return Err("empty".to_owned());

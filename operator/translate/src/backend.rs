@@ -32,11 +32,11 @@ pub(crate) fn upstream(
             Reason::ServiceMissing,
             format!("{at}.serviceName"),
             format!(
-                "{}, a Service that does not exist in namespace {}",
+                "Service {}, which does not exist in namespace {}",
                 quote(name),
                 quote(&inputs.ingress.metadata.namespace)
             ),
-            "the name of a Service of that namespace",
+            "a Service of that namespace",
             "create the Service, or correct the name",
         ));
     };
@@ -49,11 +49,11 @@ pub(crate) fn upstream(
                 Reason::ForbiddenExternalName,
                 format!("{at}.serviceName"),
                 format!(
-                    "{}, a Service with an externalName that is {fault} ({})",
+                    "Service {} with externalName {}, which is {fault}",
                     quote(name),
                     quote(external)
                 ),
-                "the name of a host where a backend may be",
+                "a DNS name, or an IPv4 address where a backend may be",
                 "correct spec.externalName of the Service",
             )
         })?;
@@ -158,7 +158,7 @@ fn port_missing(service: &crds::Service, asked: &crds::IntOrString, at: AtSplit)
         Reason::PortMissing,
         format!("{at}.servicePort"),
         format!(
-            "{found}, which Service {} does not have",
+            "port {found}, which Service {} does not have",
             quote(&service.metadata.name)
         ),
         expected,

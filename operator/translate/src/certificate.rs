@@ -63,16 +63,13 @@ pub(crate) fn read(secret: &crds::Secret) -> Result<Readable, Unusable> {
         let elsewhere = chain.iter().skip(1).any(|der| {
             parse(der).is_ok_and(|other| *other.public_key().subject_public_key.data == *public)
         });
-        return Err(Unusable {
-            reason: Reason::KeyMismatch,
-            found: format!("a {KEY} that does not belong to the first certificate of {CHAIN}"),
-            expected: "the key of the first certificate",
-            fix: if elsewhere {
-                "move the certificate of that key to the top of the chain"
-            } else {
-                "put the certificate and the key of one pair into the Secret"
-            },
-        });
+        let fix = if elsewhere {
+            "move the certificate of that key to the top of the chain"
+        } else {
+            "put the certificate and the key of one pair into the Secret"
+        };
+        let found = format!("a {KEY} that does not belong to the first certificate of {CHAIN}");
+        return Err(mismatch(found, fix));
     }
     let blocks: String = chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
     Ok(Readable {
@@ -105,22 +102,23 @@ fn invalid(found: impl Into<String>, expected: &'static str, fix: &'static str) 
     }
 }
 
-/// `data` holds base64; `stringData` is what the API server would fold into it,
-/// over it, which a folder of manifests still has apart.
 fn value(secret: &crds::Secret, key: &str) -> Result<Vec<u8>, Unusable> {
     let expected = "tls.crt and tls.key, PEM, as in a Secret of type kubernetes.io/tls";
-    if let Some(text) = secret.string_data.get(key) {
-        return Ok(text.reveal().as_bytes().to_vec());
+    match secret.bytes(key) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => {
+            let fix = "add the missing key to the Secret";
+            Err(invalid(format!("no {key}"), expected, fix))
+        }
+        Err(_) => {
+            let fix = "write the value in base64, or move it to stringData";
+            Err(invalid(
+                format!("a {key} that is not base64"),
+                expected,
+                fix,
+            ))
+        }
     }
-    let Some(encoded) = secret.data.get(key) else {
-        let fix = "add the missing key to the Secret";
-        return Err(invalid(format!("no {key}"), expected, fix));
-    };
-    let compact: String = encoded.reveal().split_ascii_whitespace().collect();
-    STANDARD.decode(compact).map_err(|_| {
-        let fix = "write the value in base64, or move it to stringData";
-        invalid(format!("a {key} that is not base64"), expected, fix)
-    })
 }
 
 fn blocks(text: &[u8], key: &str) -> Result<Vec<(SectionKind, Vec<u8>)>, Unusable> {
@@ -189,40 +187,80 @@ fn private_key(text: &[u8]) -> Result<(&'static str, Vec<u8>), Unusable> {
 fn public_part(leaf: &X509Certificate<'_>, key: &[u8]) -> Result<Vec<u8>, Unusable> {
     let info = leaf.public_key();
     let algorithm = &info.algorithm.algorithm;
-    if *algorithm == oid!(1.3.101.112) {
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key);
-        return pair
-            .map(|pair| pair.public_key().as_ref().to_vec())
-            .map_err(|_| other_kind("Ed25519"));
-    }
-    if *algorithm == oid!(1.2.840.113549.1.1.1) {
-        if let Ok(PublicKey::RSA(public)) = info.parsed()
-            && public.key_size() < 2048
-        {
-            return Err(unsupported(&format!(
-                "an RSA key of {} bits",
-                public.key_size()
-            )));
+    let kind = if *algorithm == oid!(1.3.101.112) {
+        Kind::Ed25519
+    } else if *algorithm == oid!(1.2.840.113549.1.1.1) {
+        match info.parsed() {
+            Ok(PublicKey::RSA(public)) if public.key_size() < 2048 => {
+                let size = public.key_size();
+                return Err(unsupported(&format!("an RSA key of {size} bits")));
+            }
+            _ => Kind::Rsa,
         }
-        let pair = rsa::KeyPair::from_pkcs8(key).or_else(|_| rsa::KeyPair::from_der(key));
-        return pair
-            .map(|pair| pair.public_key().as_ref().to_vec())
-            .map_err(|_| other_kind("RSA"));
-    }
-    if *algorithm == oid!(1.2.840.10045.2.1) {
+    } else if *algorithm == oid!(1.2.840.10045.2.1) {
         let curve = info.algorithm.parameters.as_ref();
-        let Some(signing) = curve
+        let signing = curve
             .and_then(|curve| curve.as_oid().ok())
-            .and_then(|c| ecdsa(&c))
-        else {
-            return Err(unsupported("an EC key on another curve"));
-        };
-        let pair = EcdsaKeyPair::from_private_key_der(signing, key);
-        return pair
-            .map(|pair| pair.public_key().as_ref().to_vec())
-            .map_err(|_| other_kind("EC"));
+            .and_then(|c| ecdsa(&c));
+        match signing {
+            Some(signing) => Kind::Ec(signing),
+            None => return Err(unsupported("an EC key on another curve")),
+        }
+    } else {
+        return Err(unsupported("a key of another kind"));
+    };
+    kind.public_part(key).ok_or_else(|| {
+        if Kind::ALL
+            .iter()
+            .any(|other| other.public_part(key).is_some())
+        {
+            mismatch(
+                format!("a {KEY} of another kind than the first certificate of {CHAIN}"),
+                "put the certificate and the key of one pair into the Secret",
+            )
+        } else {
+            invalid(
+                format!("a {KEY} that holds no private key that gateways can use"),
+                "the private key of the first certificate",
+                "put the key there that belongs to the certificate",
+            )
+        }
+    })
+}
+
+/// The kinds of keys that gateways take.
+enum Kind {
+    Rsa,
+    Ec(&'static EcdsaSigningAlgorithm),
+    Ed25519,
+}
+
+impl Kind {
+    const ALL: [Kind; 5] = [
+        Kind::Rsa,
+        Kind::Ec(&ECDSA_P256_SHA256_ASN1_SIGNING),
+        Kind::Ec(&ECDSA_P384_SHA384_ASN1_SIGNING),
+        Kind::Ec(&ECDSA_P521_SHA512_ASN1_SIGNING),
+        Kind::Ed25519,
+    ];
+
+    /// `None` where the text is no private key of this kind.
+    fn public_part(&self, key: &[u8]) -> Option<Vec<u8>> {
+        Some(match self {
+            Kind::Rsa => {
+                let pair = rsa::KeyPair::from_pkcs8(key).or_else(|_| rsa::KeyPair::from_der(key));
+                pair.ok()?.public_key().as_ref().to_vec()
+            }
+            Kind::Ec(signing) => {
+                let pair = EcdsaKeyPair::from_private_key_der(signing, key).ok()?;
+                pair.public_key().as_ref().to_vec()
+            }
+            Kind::Ed25519 => {
+                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key).ok()?;
+                pair.public_key().as_ref().to_vec()
+            }
+        })
     }
-    Err(unsupported("a key of another kind"))
 }
 
 fn ecdsa(curve: &x509_parser::asn1_rs::Oid<'_>) -> Option<&'static EcdsaSigningAlgorithm> {
@@ -245,13 +283,12 @@ fn unsupported(kind: &str) -> Unusable {
     )
 }
 
-/// A key that cannot be read as the leaf's kind: of another pair, or broken.
-fn other_kind(kind: &str) -> Unusable {
+fn mismatch(found: String, fix: &'static str) -> Unusable {
     Unusable {
         reason: Reason::KeyMismatch,
-        found: format!("a {KEY} that is no {kind} private key"),
-        expected: "a private key of the kind that the first certificate has",
-        fix: "put the certificate and the key of one pair into the Secret",
+        found,
+        expected: "the key of the first certificate",
+        fix,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use sluice_crds as crds;
-use sluice_ir::{Headers, Reason, Rejection};
+use sluice_ir::{Headers, Reason};
 
 use crate::field::quote;
 use crate::rejections::{Rejections, rejection};
@@ -30,6 +30,15 @@ const CONNECTION: [&str; 9] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+];
+
+/// Those of [`CONNECTION`] that are gone when routes are matched; the others are
+/// not, and may be matched on.
+const GONE: [&str; 4] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
 ];
 
 /// Readiness is judged by these; a route that set them would answer for another.
@@ -82,21 +91,44 @@ pub(crate) fn to_set(
     read(headers.iter(), field, rejections, settable)
 }
 
+/// What is wrong with one header; the texts complete those of a rejection.
+struct Fault {
+    reason: Reason,
+    found: String,
+    expected: String,
+    fix: &'static str,
+}
+
+impl Fault {
+    fn name(found: impl Into<String>, expected: impl Into<String>, fix: &'static str) -> Self {
+        Self {
+            reason: Reason::InvalidHeaderName,
+            found: found.into(),
+            expected: expected.into(),
+            fix,
+        }
+    }
+
+    fn value(found: impl Into<String>, expected: impl Into<String>, fix: &'static str) -> Self {
+        Self {
+            reason: Reason::InvalidHeaderValue,
+            ..Self::name(found, expected, fix)
+        }
+    }
+}
+
 fn read<'a>(
     entries: impl Iterator<Item = (&'a String, &'a String)>,
     field: impl Display,
     rejections: &mut Rejections,
-    judge: impl Fn(&str, &str, &str) -> Result<(), Rejection>,
+    judge: impl Fn(&str, &str) -> Result<(), Fault>,
 ) -> Result<Headers, String> {
     let mut read = Headers::new();
-    let mut fault = None;
+    let mut first_fault = None;
     for (written, value) in entries {
         let name = written.to_ascii_lowercase();
-        let at = format!("{field}[{}]", quote(written));
-        let judged = judge(&name, value, &at).and_then(|()| match read.get(&name) {
-            Some(other) if other != value => Err(rejection(
-                Reason::InvalidHeaderName,
-                &at,
+        let judged = judge(&name, value).and_then(|()| match read.get(&name) {
+            Some(other) if other != value => Err(Fault::name(
                 format!("a second value for header {}", quote(&name)),
                 "each header once, since case does not tell names apart",
                 "remove one of the two",
@@ -107,45 +139,39 @@ fn read<'a>(
             Ok(()) => {
                 read.insert(name, value.clone());
             }
-            Err(rejection) => {
+            Err(fault) => {
+                let at = format!("{field}[{}]", quote(written));
+                let rejection = rejection(fault.reason, at, fault.found, fault.expected, fault.fix);
                 let line = rejections.add(rejection);
-                fault.get_or_insert(line);
+                first_fault.get_or_insert(line);
             }
         }
     }
-    fault.map_or(Ok(read), Err)
+    first_fault.map_or(Ok(read), Err)
 }
 
-fn matchable(name: &str, value: &str, at: &str) -> Result<(), Rejection> {
-    token(name, at)?;
-    // `te`, `trailer` and `upgrade` reach the routes, the others do not.
-    let gone = matches!(
-        name,
-        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding"
-    );
-    if gone || removed_at_entry(name) {
-        return Err(rejection(
-            Reason::InvalidHeaderName,
-            at,
-            format!("{}, which gateways remove before routing", quote(name)),
-            "a header that reaches the routes",
-            "match on another header",
-        ));
-    }
+fn matchable(name: &str, value: &str) -> Result<(), Fault> {
+    token(name)?;
     if name == "host" {
-        return Err(rejection(
-            Reason::InvalidHeaderName,
-            at,
-            "\"host\"",
+        return Err(Fault::name(
+            "header \"host\"",
             "a header other than Host",
             "write the host under hosts of a rule",
         ));
     }
-    legal(value, at)?;
+    if GONE.contains(&name) || removed_at_entry(name) {
+        return Err(Fault::name(
+            format!(
+                "header {}, which gateways remove before routing",
+                quote(name)
+            ),
+            "a header that reaches the routes",
+            "match on another header",
+        ));
+    }
+    legal(value)?;
     if value.trim_matches([' ', '\t']) != value {
-        return Err(rejection(
-            Reason::InvalidHeaderValue,
-            at,
+        return Err(Fault::value(
             "a value with a blank at its start or end",
             "a value without, as every HTTP parser removes them",
             "remove the blanks around the value",
@@ -154,8 +180,8 @@ fn matchable(name: &str, value: &str, at: &str) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn settable(name: &str, value: &str, at: &str) -> Result<(), Rejection> {
-    token(name, at)?;
+fn settable(name: &str, value: &str) -> Result<(), Fault> {
+    token(name)?;
     let owner = if CONNECTION.contains(&name) {
         "gateways write themselves"
     } else if PROBE.contains(&name) {
@@ -163,23 +189,21 @@ fn settable(name: &str, value: &str, at: &str) -> Result<(), Rejection> {
     } else if name.starts_with(ENVOY_PREFIX) {
         "commands Envoy"
     } else {
-        return legal(value, at);
+        return legal(value);
     };
     let fix = match name {
         "host" => "use rewriteHost",
         _ => "remove the header",
     };
-    Err(rejection(
-        Reason::InvalidHeaderName,
-        at,
-        format!("{}, which {owner}", quote(name)),
+    Err(Fault::name(
+        format!("header {}, which {owner}", quote(name)),
         "a header that an application may set",
         fix,
     ))
 }
 
 /// A name is a token (RFC 9110 §5.1); pseudo headers (`:path`) are not.
-fn token(name: &str, at: &str) -> Result<(), Rejection> {
+fn token(name: &str) -> Result<(), Fault> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     let found = if name.is_empty() {
         "an empty name".to_owned()
@@ -190,18 +214,13 @@ fn token(name: &str, at: &str) -> Result<(), Rejection> {
     } else {
         return Ok(());
     };
-    Err(rejection(
-        Reason::InvalidHeaderName,
-        at,
-        found,
-        format!("letters, digits and !#$%&'*+-.^_`|~ only, at most {LONGEST} bytes"),
-        "correct the name",
-    ))
+    let expected = format!("letters, digits and !#$%&'*+-.^_`|~ only, at most {LONGEST} bytes");
+    Err(Fault::name(found, expected, "correct the name"))
 }
 
 /// A value is visible text, blanks and tabs (RFC 9110 §5.5). The value itself is
 /// never shown: it may be a credential.
-fn legal(value: &str, at: &str) -> Result<(), Rejection> {
+fn legal(value: &str) -> Result<(), Fault> {
     let illegal = |c: &char| matches!(c, '\0'..='\x08' | '\n'..='\x1f' | '\x7f');
     // In Envoy's format of header values a literal percent sign is written twice.
     let written = value.len() + value.matches('%').count();
@@ -212,11 +231,9 @@ fn legal(value: &str, at: &str) -> Result<(), Rejection> {
     } else {
         return Ok(());
     };
-    Err(rejection(
-        Reason::InvalidHeaderValue,
-        at,
-        found,
-        format!("visible characters, blanks and tabs only, at most {LONGEST} bytes"),
-        "correct the value",
-    ))
+    let expected = format!("visible characters, blanks and tabs only, at most {LONGEST} bytes");
+    Err(Fault::value(found, expected, "correct the value"))
 }
+
+#[cfg(test)]
+mod tests;

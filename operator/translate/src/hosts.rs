@@ -164,7 +164,7 @@ impl Settling<'_> {
         place: &str,
         fault: Holder,
     ) {
-        let mut named = quote(host.as_str());
+        let mut named = format!("host {}", quote(host.as_str()));
         if let Some(full) = full {
             named = format!("{named}, short for {}", quote(full.as_str()));
         }
@@ -206,14 +206,14 @@ impl Settling<'_> {
             HostError::Wildcard => rejection(
                 Reason::WildcardHost,
                 field.path(),
-                quote(text),
+                format!("host {}", quote(text)),
                 "an exact host name",
                 "list each host by its full name; wildcards are not supported",
             ),
             fault => rejection(
                 Reason::InvalidHost,
                 field.path(),
-                format!("{}, which {fault}", quote(text)),
+                format!("host {}, which {fault}", quote(text)),
                 "a DNS name",
                 "correct the host, or remove it",
             ),

@@ -206,7 +206,7 @@ impl Share {
             Reason::RewriteLoop,
             format!("{}.serviceName", self.at),
             format!(
-                "{}, which leads back into this gateway to the same host",
+                "Service {}, which leads back into this gateway to the same host",
                 quote(&self.service_name)
             ),
             "a Service that leads on",
@@ -275,16 +275,19 @@ fn prefix(text: &str, at: AtPath, rejections: &mut Rejections) -> Option<String>
     }
     let legal = |c: char| matches!(c, '!'..='~') && !matches!(c, '?' | '#');
     let (found, fix) = if !text.starts_with('/') {
-        (quote(text), "put a slash in front")
+        (format!("path {}", quote(text)), "put a slash in front")
     } else if let Some(c) = text.chars().find(|c| !legal(*c)) {
         let fix = if matches!(c, '?' | '#') {
             "remove it and what follows; a query takes no part in matching"
         } else {
             "percent-encode it, as clients do"
         };
-        (format!("{} with {c:?}", quote(text)), fix)
+        (format!("path {} with {c:?}", quote(text)), fix)
     } else if text.len() > LONGEST_PREFIX {
-        (format!("{} bytes", text.len()), "shorten the path")
+        (
+            format!("a path of {} bytes", text.len()),
+            "shorten the path",
+        )
     } else {
         return Some(text.to_owned());
     };
@@ -292,7 +295,7 @@ fn prefix(text: &str, at: AtPath, rejections: &mut Rejections) -> Option<String>
         Reason::InvalidPath,
         format!("{at}.path"),
         found,
-        format!("a prefix of a request path, from a slash, at most {LONGEST_PREFIX} bytes"),
+        format!("visible ASCII from a slash, without ? and #, at most {LONGEST_PREFIX} bytes"),
         fix,
     ));
     None
@@ -314,7 +317,7 @@ fn rewrite(text: &str, at: AtPath, rejections: &mut Rejections) -> Result<Option
         Err(fault) => Err(rejections.add(rejection(
             Reason::InvalidRewriteHost,
             format!("{at}.rewriteHost"),
-            format!("{}, which {fault}", quote(text)),
+            format!("host {}, which {fault}", quote(text)),
             "a host name",
             "correct the host",
         ))),

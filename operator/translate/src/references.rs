@@ -61,13 +61,20 @@ pub fn rule_of(ingress: &crds::Ingress, side: Side, host: &Host, config: &Config
         let rules = ingress.spec.rules.iter().enumerate();
         rules.filter(|(_, rule)| sides(&rule.visibility).contains(&side))
     };
-    let named = |rule: &crds::IngressRule| {
-        let mut hosts = rule.hosts.iter().filter_map(|text| Host::parse(text).ok());
-        hosts.any(|named| named == *host)
+    // A name and its short forms start alike; reading every host of a large
+    // Ingress for every host that is asked for would be slow.
+    let near = |rule: &crds::IngressRule| -> Vec<Host> {
+        let starts = |text: &&String| {
+            let start = text.get(..host.as_str().len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(host.as_str()))
+        };
+        let near = rule.hosts.iter().filter(starts);
+        near.filter_map(|text| Host::parse(text).ok()).collect()
     };
+    let is_short = |full: &Host| short_forms(full, config).contains(host);
     on_side()
-        .find(|(_, rule)| named(rule))
-        .or_else(|| on_side().find(|(_, rule)| rule_hosts(rule, config).contains(host)))
+        .find(|(_, rule)| near(rule).contains(host))
+        .or_else(|| on_side().find(|(_, rule)| near(rule).iter().any(is_short)))
         .map(|(index, _)| index)
 }
 

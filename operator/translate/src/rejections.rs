@@ -10,7 +10,7 @@ pub(crate) struct Rejections(Vec<Rejection>);
 
 impl Rejections {
     /// Notes one, and gives the line that a client reads where the field was to
-    /// serve: it tells the field and the fault, not the cure.
+    /// serve: it tells the field and the fault, not what to do.
     pub(crate) fn add(&mut self, rejection: Rejection) -> String {
         let line = client_line(&rejection);
         self.0.push(rejection);
@@ -49,5 +49,8 @@ pub(crate) fn rejection(
 }
 
 fn client_line(rejection: &Rejection) -> String {
-    format!("{}: found {}", rejection.field, rejection.found)
+    format!(
+        "{}: found {}, expected {}",
+        rejection.field, rejection.found, rejection.expected
+    )
 }

@@ -107,7 +107,7 @@ impl<'a> Planner<'a> {
                     Reason::CrossNamespaceRewrite,
                     format!("{at}.rewriteHost"),
                     format!(
-                        "{}, which belongs to Ingress {owner}",
+                        "host {}, which belongs to Ingress {owner}",
                         quote(entrance.rewrite.host.as_str())
                     ),
                     "a host of the Ingress's own namespace",
@@ -121,7 +121,7 @@ impl<'a> Planner<'a> {
                 Reason::RewriteLoop,
                 format!("{at}.rewriteHost"),
                 format!(
-                    "{}, with paths that rewrite into this gateway again",
+                    "host {} with paths that rewrite into this gateway again",
                     quote(entrance.rewrite.host.as_str())
                 ),
                 "a host whose paths all lead to backends",

@@ -38,7 +38,7 @@ pub(crate) fn certificates(
     let mut secrets = Secrets {
         inputs,
         read: BTreeMap::new(),
-        judged: BTreeMap::new(),
+        judged: BTreeSet::new(),
     };
     let mut certificates = Certificates::new();
     let mut applied = BTreeSet::new();
@@ -97,8 +97,8 @@ fn covers_all(entries: &[BTreeSet<String>], entry: usize, hosts: &[String]) -> b
 struct Secrets<'a> {
     inputs: &'a Inputs<'a>,
     read: BTreeMap<&'a str, Result<Readable, Unusable>>,
-    /// Entries whose certificate was judged already, for the rules before.
-    judged: BTreeMap<usize, ()>,
+    /// Entries that were judged already, for the rules before.
+    judged: BTreeSet<usize>,
 }
 
 impl<'a> Secrets<'a> {
@@ -112,7 +112,7 @@ impl<'a> Secrets<'a> {
     ) -> Option<Certificate> {
         let inputs = self.inputs;
         let tls = inputs.ingress.spec.tls.get(entry)?;
-        let first = self.judged.insert(entry, ()).is_none();
+        let first = self.judged.insert(entry);
         let namespace = &inputs.ingress.metadata.namespace;
         let field = format!("spec.tls[{entry}].secretName");
         if tls.secret_namespace != *namespace {
@@ -120,7 +120,7 @@ impl<'a> Secrets<'a> {
                 rejections.add(rejection(
                     Reason::CrossNamespaceSecret,
                     format!("spec.tls[{entry}].secretNamespace"),
-                    quote(&tls.secret_namespace),
+                    format!("namespace {}", quote(&tls.secret_namespace)),
                     format!("the Ingress's namespace {}", quote(namespace)),
                     "put the Secret into the Ingress's own namespace",
                 ));
@@ -133,11 +133,11 @@ impl<'a> Secrets<'a> {
                     Reason::SecretMissing,
                     field,
                     format!(
-                        "{}, a Secret that does not exist in namespace {}",
+                        "Secret {}, which does not exist in namespace {}",
                         quote(&tls.secret_name),
                         quote(namespace)
                     ),
-                    "the name of a Secret of that namespace",
+                    "a Secret of that namespace",
                     "create the Secret, or correct the name",
                 ));
             }
@@ -253,7 +253,7 @@ fn not_applied(
             field,
             match tls.hosts.first() {
                 None => "no hosts".to_owned(),
-                Some(host) => format!("{}, which no rule names", quote(host)),
+                Some(host) => format!("host {}, which no rule names", quote(host)),
             },
             "all hosts of a rule",
             "correct the hosts; until then the certificate is not used",
@@ -266,7 +266,7 @@ fn not_redirected(rule: usize) -> sluice_ir::Rejection {
         Reason::TlsNotApplied,
         "spec.httpOption",
         format!(
-            "Redirected, where no tls entry names the hosts of {}",
+            "Redirected, where no tls entry names all hosts of {}",
             AtRule(rule)
         ),
         "a certificate for each host that is redirected",

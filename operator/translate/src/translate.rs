@@ -55,7 +55,7 @@ fn plan(inputs: &Inputs<'_>, owned: &OwnedHosts, rejections: &mut Rejections) ->
     let clusters = planner.clusters_of(routes.collect::<Vec<&Route>>().into_iter());
     Plan {
         ingress: key(inputs),
-        hash: String::new(),
+        hash: ingress.network_hash(),
         clusters,
         sides,
         certificates,
