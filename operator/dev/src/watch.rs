@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -134,6 +134,9 @@ struct Settling {
     touched: BTreeSet<PathBuf>,
     /// Files with a write that no close has followed yet, and when it was.
     writing: BTreeMap<PathBuf, Instant>,
+    /// Files that went away and may be about to come back: some editors move the
+    /// old file aside before they write the new one.
+    vanished: BTreeSet<PathBuf>,
     first: Option<Instant>,
     last: Option<Instant>,
 }
@@ -144,6 +147,7 @@ impl Settling {
             root,
             touched: BTreeSet::new(),
             writing: BTreeMap::new(),
+            vanished: BTreeSet::new(),
             first: None,
             last: None,
         }
@@ -158,32 +162,43 @@ impl Settling {
             if self.is_aside(path) {
                 continue;
             }
-            match event.kind {
-                EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
-                    if is_manifest(path) {
-                        self.writing.remove(path);
-                        self.touch(path.clone(), now);
-                    }
-                }
-                EventKind::Access(_) => {}
-                EventKind::Modify(ModifyKind::Data(_)) => {
-                    if is_manifest(path) {
-                        if cfg!(any(target_os = "linux", target_os = "android")) {
-                            // A close will follow.
-                            self.writing.insert(path.clone(), now);
-                        }
-                        self.touch(path.clone(), now);
-                    }
-                }
-                EventKind::Modify(ModifyKind::Metadata(_)) if !is_manifest(path) => {}
-                _ => {
-                    if !event.kind.is_create() {
-                        self.writing.remove(path);
-                    }
-                    self.touch(path.clone(), now);
-                }
+            if is_manifest(path) {
+                self.take_manifest(path, event.kind, now);
+            } else if !matches!(
+                event.kind,
+                EventKind::Access(_)
+                    | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_))
+            ) {
+                // A folder, perhaps, with manifests in it.
+                self.touch(path.clone(), now);
             }
         }
+    }
+
+    fn take_manifest(&mut self, path: &Path, kind: EventKind, now: Instant) {
+        const CLOSES_ARE_TOLD: bool = cfg!(any(target_os = "linux", target_os = "android"));
+        match kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+                self.writing.remove(path);
+                self.vanished.remove(path);
+            }
+            // Both halves of a rename are told apart as well.
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return,
+            EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) if CLOSES_ARE_TOLD => {
+                self.writing.insert(path.to_owned(), now);
+                self.vanished.remove(path);
+            }
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+                self.writing.remove(path);
+                self.vanished.insert(path.to_owned());
+            }
+            EventKind::Modify(ModifyKind::Metadata(_)) => {}
+            _ => {
+                self.writing.remove(path);
+                self.vanished.remove(path);
+            }
+        }
+        self.touch(path.to_owned(), now);
     }
 
     /// Below a hidden folder, or hidden itself. Names such as `..data` count: a
@@ -206,7 +221,9 @@ impl Settling {
         let abandoned = self.writing.values().min().map(|at| *at + ABANDONED);
         let settled = match (self.first, self.last) {
             (Some(first), Some(last)) => {
-                if self.touched.iter().any(|path| self.writing.contains_key(path)) {
+                let unfinished =
+                    |path| self.writing.contains_key(path) || self.vanished.contains(path);
+                if self.touched.iter().any(unfinished) {
                     Some(first + LONGEST)
                 } else {
                     Some((last + QUIET).min(first + LONGEST))
@@ -230,6 +247,7 @@ impl Settling {
         }
         let since = self.first.take();
         self.last = None;
+        self.vanished.clear();
         let writing: BTreeSet<PathBuf> = self.writing.keys().cloned().collect();
         let named = std::mem::take(&mut self.touched)
             .difference(&writing)
@@ -245,7 +263,7 @@ impl Settling {
 
 #[cfg(test)]
 mod tests {
-    use notify::event::{CreateKind, DataChange, RenameMode};
+    use notify::event::{CreateKind, DataChange};
 
     use super::*;
 
@@ -316,10 +334,35 @@ mod tests {
     fn a_rename_over_is_one_change() {
         let (mut settling, start) = settling();
         let rename = |mode| EventKind::Modify(ModifyKind::Name(mode));
-        settling.take(&event(EventKind::Create(CreateKind::File), "/folder/a.yaml~"), start);
+        settling.take(
+            &event(EventKind::Create(CreateKind::File), "/folder/a.yaml~"),
+            start,
+        );
         settling.take(&event(rename(RenameMode::To), FILE), start + ms(1));
         assert_eq!(settling.due(), Some(start + ms(1) + QUIET));
-        assert!(settling.stir(start + ms(11)).named.contains(Path::new(FILE)));
+        assert!(
+            settling
+                .stir(start + ms(11))
+                .named
+                .contains(Path::new(FILE))
+        );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_moved_aside_is_given_the_time_to_come_back() {
+        let (mut settling, start) = settling();
+        let rename = |mode| EventKind::Modify(ModifyKind::Name(mode));
+        settling.take(&event(rename(RenameMode::From), FILE), start);
+        settling.take(&event(rename(RenameMode::To), "/folder/a.yaml~"), start);
+        assert_eq!(settling.due(), Some(start + LONGEST));
+        settling.take(
+            &event(EventKind::Create(CreateKind::File), FILE),
+            start + ms(20),
+        );
+        assert_eq!(settling.due(), Some(start + LONGEST));
+        settling.take(&close(FILE), start + ms(21));
+        assert_eq!(settling.due(), Some(start + ms(21) + QUIET));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `sluice dev`: a folder of manifests, served by a local Envoy.
 
-use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -15,7 +14,7 @@ use sluice_gateway::{Launcher, LocateEnvoy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::exec_bound;
+use super::{exec_bound, wants_colour};
 
 /// Serve a folder of Knative manifests through a local Envoy: no cluster.
 ///
@@ -141,9 +140,7 @@ fn writer(output: Output) -> Box<dyn FnMut(&Event) -> io::Result<()> + Send> {
     let mut stdout = io::stdout();
     match output {
         Output::Human => {
-            // <https://no-color.org>: present and not empty.
-            let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            let colour = stdout.is_terminal() && !no_color;
+            let colour = wants_colour(&stdout);
             let mut screen = Screen::new(stdout, colour);
             Box::new(move |event| screen.show(event))
         }

@@ -7,11 +7,15 @@ mod dev;
 mod exec_bound;
 mod translate;
 
-use std::io::{self, Write};
+use std::env;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+/// What Envoy and its supervision warn of is shown as events.
+const LOG: &str = "warn,envoy=error,sluice_gateway=error";
 
 /// Sluice: the Knative cluster-ingress that programs stock Envoy gateways.
 #[derive(Debug, Parser)]
@@ -19,7 +23,7 @@ use tracing_subscriber::EnvFilter;
 struct Cli {
     /// What to log on standard error: error, warn, info, debug, trace, or a
     /// filter such as sluice_xds=debug. The variable RUST_LOG says the same.
-    #[arg(long, global = true, env = "RUST_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(long, global = true, env = "RUST_LOG", default_value = LOG, value_name = "FILTER")]
     log_level: EnvFilter,
 
     #[command(subcommand)]
@@ -40,6 +44,7 @@ pub(crate) fn run() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(log_level)
         .with_writer(io::stderr)
+        .with_ansi(wants_colour(&io::stderr()))
         .init();
     let outcome = match command {
         Command::Dev(args) => dev::run(args),
@@ -51,4 +56,10 @@ pub(crate) fn run() -> ExitCode {
         let _ = writeln!(io::stderr(), "sluice: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// A terminal whose user has not asked for plain text (<https://no-color.org>:
+/// the variable is there and not empty).
+fn wants_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -25,6 +25,8 @@ pub(super) struct Listing {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) stamp: Stamp,
+    /// The file itself is a link.
+    pub(super) linked: bool,
 }
 
 /// Whether a file of this name is read: `.yaml`, `.yml`, `.json`, not hidden.
@@ -117,8 +119,11 @@ impl Listing {
                 }
                 Ok(metadata) if is_manifest(&path) && metadata.is_file() => {
                     self.linked |= link;
-                    let stamp = stamp(&metadata);
-                    self.files.insert(path, Found { stamp });
+                    let found = Found {
+                        stamp: stamp(&metadata),
+                        linked: link,
+                    };
+                    self.files.insert(path, found);
                 }
                 Ok(_) if is_manifest(&path) => {
                     self.fault(path, FaultReason::Unreadable, "not a file; not read");

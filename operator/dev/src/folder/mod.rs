@@ -23,8 +23,8 @@ use sluice_translate::{Object, ObjectKind};
 use self::listing::{Found, Listing};
 pub(crate) use self::listing::{is_hidden, is_manifest};
 use crate::fault::{Fault, FaultReason, Severity};
-use crate::offline::Source;
 use crate::manifest::{Located, ObjectId, Reading, Strictness, duplicate, read};
+use crate::offline::Source;
 
 /// The largest file that is read, in bytes: five times what the API server
 /// takes as one object.
@@ -125,7 +125,8 @@ impl Folder {
         });
         for (path, found) in &listing.files {
             let absolute = self.root.join(path);
-            if writing.contains(&absolute) && self.files.contains_key(path) {
+            // A link is made at once, whatever is written behind it.
+            if writing.contains(&absolute) && !found.linked {
                 continue;
             }
             let known = self.files.get(path);

@@ -66,7 +66,10 @@ fn files_are_found_below_and_by_extension() {
     let mut scene = Scene::new();
     scene.write("a.yaml", ingress("a", "100"));
     scene.write("sub/b.yml", ingress("b", "100"));
-    scene.write("sub/deeper/c.JSON", "{apiVersion: v1, kind: Service, metadata: {name: c}}");
+    scene.write(
+        "sub/deeper/c.JSON",
+        "{apiVersion: v1, kind: Service, metadata: {name: c}}",
+    );
     scene.write("notes.txt", "not a manifest");
     scene.write(".hidden.yaml", "{");
     scene.write(".git/x.yaml", "{");
@@ -140,7 +143,11 @@ fn a_folder_that_is_gone_takes_nothing_along() {
     let change = scene.look();
     fs::rename(&aside, scene.directory.path()).unwrap();
     assert!(change.deleted.is_empty());
-    assert!(faults(&change)[0].contains("cannot be listed"), "{:?}", faults(&change));
+    assert!(
+        faults(&change)[0].contains("cannot be listed"),
+        "{:?}",
+        faults(&change)
+    );
     assert!(scene.look().faults.is_empty());
 }
 
@@ -198,8 +205,14 @@ fn links_are_followed_once_and_loops_are_named() {
     assert_eq!(faults.len(), 4, "{faults:?}");
     assert_eq!(faults[0], "dangling.yaml: a link that leads nowhere");
     assert_eq!(faults[1], "device.yaml: not a file; not read");
-    assert_eq!(faults[2], "loop: a link to a folder that is read already; not followed");
-    assert!(faults[3].starts_with("self.yaml: cannot be read"), "{faults:?}");
+    assert_eq!(
+        faults[2],
+        "loop: a link to a folder that is read already; not followed"
+    );
+    assert!(
+        faults[3].starts_with("self.yaml: cannot be read"),
+        "{faults:?}"
+    );
 }
 
 #[test]

@@ -25,7 +25,11 @@ const READ: [(&str, &str, ObjectKind); 5] = [
     (INGRESS_VERSION, "Ingress", ObjectKind::Ingress),
     ("v1", "Service", ObjectKind::Service),
     ("v1", "Endpoints", ObjectKind::Endpoints),
-    ("discovery.k8s.io/v1", "EndpointSlice", ObjectKind::EndpointSlice),
+    (
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        ObjectKind::EndpointSlice,
+    ),
     ("v1", "Secret", ObjectKind::Secret),
 ];
 
@@ -339,7 +343,10 @@ fn id_of(node: &Node, kind: ObjectKind) -> Result<ObjectId, Remark> {
                 place: (found.line, found.column),
                 object: Some(word.into()),
                 field: Some(format!("metadata.{name}")),
-                message: format!("found {}, expected text; put it in quotes", found.describe()),
+                message: format!(
+                    "found {}, expected text; put it in quotes",
+                    found.describe()
+                ),
             }),
         }
     };
@@ -383,9 +390,8 @@ fn id_of(node: &Node, kind: ObjectKind) -> Result<ObjectId, Remark> {
 /// (`k8s.io/apimachinery pkg/util/validation`).
 fn is_name(text: &str, longest: usize, dots: bool) -> bool {
     let label = |label: &str| {
-        let edge = |byte: Option<&u8>| {
-            byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        };
+        let edge =
+            |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let bytes = label.as_bytes();
         edge(bytes.first())
             && edge(bytes.last())
@@ -451,7 +457,14 @@ fn read<T: DeserializeOwned>(node: &Node, id: &ObjectId) -> Result<T, Remark> {
 }
 
 fn unknown(node: &Node, id: &ObjectId, strictness: Strictness) -> Vec<Remark> {
-    unknown_fields(id.kind, node)
+    let kind = match id.kind {
+        ObjectKind::Ingress => crds::Kind::Ingress,
+        ObjectKind::Service => crds::Kind::Service,
+        ObjectKind::Endpoints => crds::Kind::Endpoints,
+        ObjectKind::EndpointSlice => crds::Kind::EndpointSlice,
+        ObjectKind::Secret => crds::Kind::Secret,
+    };
+    crds::unknown_fields(kind, &node.to_json())
         .into_iter()
         .map(|field| Remark {
             severity: match strictness {
@@ -459,16 +472,15 @@ fn unknown(node: &Node, id: &ObjectId, strictness: Strictness) -> Vec<Remark> {
                 Strictness::Refuse => Severity::Error,
             },
             reason: FaultReason::UnknownField,
-            place: node.place_of(&field),
+            place: node.place_of(&field.path),
             object: Some(id.to_string()),
-            field: Some(field),
-            message: "unknown field; check its spelling and indentation, or remove it".into(),
+            message: match field.meant {
+                Some(meant) => format!("unknown field; did you mean {meant}?"),
+                None => "unknown field; check its spelling and indentation, or remove it".into(),
+            },
+            field: Some(field.path),
         })
         .collect()
-}
-
-fn unknown_fields(_kind: ObjectKind, _node: &Node) -> Vec<String> {
-    Vec::new()
 }
 
 /// The class of an Ingress that is not for Sluice. One without a class is served:

@@ -107,7 +107,10 @@ impl SyntaxError {
             }
         }
         let limits = [
-            ("budget breached: Depth", format!("more than {MAX_DEPTH} levels of nesting")),
+            (
+                "budget breached: Depth",
+                format!("more than {MAX_DEPTH} levels of nesting"),
+            ),
             (
                 "alias replay limit",
                 format!("aliases that stand for more than {MAX_REPLAYED} values"),
@@ -254,9 +257,7 @@ fn steps(path: &str) -> Vec<Step> {
             rest = after;
         } else {
             let rest_of_path = rest.strip_prefix('.').unwrap_or(rest);
-            let end = rest_of_path
-                .find(['.', '['])
-                .unwrap_or(rest_of_path.len());
+            let end = rest_of_path.find(['.', '[']).unwrap_or(rest_of_path.len());
             let (name, after) = rest_of_path.split_at(end);
             if !name.is_empty() {
                 steps.push(Step::Field(name.to_owned()));

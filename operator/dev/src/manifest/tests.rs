@@ -89,7 +89,10 @@ fn byte_order_mark_and_crlf_are_read() {
 fn empty_files_hold_nothing() {
     for text in ["", "\n", "---\n---\n", "# only words\n", "~\n"] {
         let reading = reading(text);
-        assert!(reading.objects.is_empty() && reading.faults.is_empty(), "{text:?}");
+        assert!(
+            reading.objects.is_empty() && reading.faults.is_empty(),
+            "{text:?}"
+        );
         assert!(!reading.unclear, "{text:?}");
     }
 }
@@ -142,6 +145,43 @@ fn a_wrong_kind_of_value_names_line_field_found_and_expected() {
 }
 
 #[test]
+fn an_unknown_field_is_a_warning_or_an_error_and_names_its_place() {
+    let text = INGRESS.replacen("percent: 100", "percnet: 100", 1);
+    for (strictness, severity, objects) in [
+        (Strictness::Warn, Severity::Warning, 1),
+        (Strictness::Refuse, Severity::Error, 0),
+    ] {
+        let reading = read(Path::new("a.yaml"), text.as_bytes(), strictness);
+        assert_eq!(reading.faults[0].severity, severity);
+        assert_eq!(reading.objects.len(), objects);
+        assert_eq!(
+            reading.faults[0].to_string(),
+            "a.yaml:15:17: ingress default/hello: spec.rules[0].http.paths[0].splits[0].percnet: \
+             unknown field; did you mean percent?"
+        );
+    }
+}
+
+#[test]
+fn fields_that_sluice_does_not_use_are_known() {
+    let text = "\
+apiVersion: v1
+kind: Service
+metadata:
+  name: a
+  uid: 7
+  managedFields: [{manager: kubectl, fieldsV1: {f:spec: {}}}]
+spec:
+  selector: {app: a}
+  clusterIP: 10.0.0.1
+  ports: [{name: http, port: 80, nodePort: 30000}]
+status: {loadBalancer: {}}
+";
+    let reading = read(Path::new("a.yaml"), text.as_bytes(), Strictness::Refuse);
+    assert!(reading.faults.is_empty(), "{:#?}", reading.faults);
+}
+
+#[test]
 fn a_wrong_port_names_the_field() {
     let shown = fault(&INGRESS.replacen("servicePort: 80", "servicePort: [80]", 1));
     assert!(
@@ -165,7 +205,10 @@ fn null_is_the_same_as_left_out() {
 #[test]
 fn a_fault_in_one_document_leaves_its_neighbours() {
     let broken = INGRESS.replacen("percent: 100", "percent: {}", 1);
-    let text = format!("{broken}---\n{}", INGRESS.replacen("name: hello", "name: other", 1));
+    let text = format!(
+        "{broken}---\n{}",
+        INGRESS.replacen("name: hello", "name: other", 1)
+    );
     let reading = reading(&text);
     assert_eq!(ids(&reading), ["ingress default/other"]);
     let broken: Vec<_> = reading.broken.iter().map(ToString::to_string).collect();
@@ -192,14 +235,20 @@ fn half_saved_text_is_unclear() {
 #[test]
 fn tabs_are_named_with_their_place() {
     let shown = fault("apiVersion: v1\nkind: Service\nmetadata:\n\tname: a\n");
-    assert!(shown.starts_with("a.yaml:4:2: not YAML or JSON: tab"), "{shown}");
+    assert!(
+        shown.starts_with("a.yaml:4:2: not YAML or JSON: tab"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn bytes_that_are_no_text_are_named_with_their_place() {
     let reading = read(Path::new("a.yaml"), b"a: 1\nb: \xff\n", Strictness::Warn);
     let shown = reading.faults[0].to_string();
-    assert!(shown.starts_with("a.yaml:2:4: found bytes that are not UTF-8"), "{shown}");
+    assert!(
+        shown.starts_with("a.yaml:2:4: found bytes that are not UTF-8"),
+        "{shown}"
+    );
     assert!(reading.unclear);
 }
 
@@ -211,7 +260,10 @@ fn aliases_that_explode_are_refused() {
         text += &format!("a{level}: &a{level} [{aliases}]\n");
     }
     let shown = fault(&text);
-    assert!(shown.contains("aliases that stand for more than"), "{shown}");
+    assert!(
+        shown.contains("aliases that stand for more than"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -232,8 +284,16 @@ fn anchors_are_read() {
 #[test]
 fn other_kinds_are_never_passed_over_in_silence() {
     let cases = [
-        ("serving.knative.dev/v1", "Service", "without Serving nothing acts on it"),
-        ("networking.k8s.io/v1", "Ingress", "Sluice serves Knative's Ingress"),
+        (
+            "serving.knative.dev/v1",
+            "Service",
+            "without Serving nothing acts on it",
+        ),
+        (
+            "networking.k8s.io/v1",
+            "Ingress",
+            "Sluice serves Knative's Ingress",
+        ),
         ("apps/v1", "Deployment", "not read here"),
     ];
     for (version, kind, words) in cases {
@@ -244,7 +304,10 @@ fn other_kinds_are_never_passed_over_in_silence() {
         assert_eq!(reading.faults[0].reason, FaultReason::KindNotRead);
         let shown = reading.faults[0].to_string();
         let start = format!("a.yaml:2:1: {kind} \"a\" ({version}): not read here");
-        assert!(shown.starts_with(&start) && shown.contains(words), "{shown}");
+        assert!(
+            shown.starts_with(&start) && shown.contains(words),
+            "{shown}"
+        );
     }
 }
 
@@ -268,7 +331,11 @@ fn an_ingress_of_another_class_is_left_alone_and_said() {
     let other = reading(&class("kourier.ingress.networking.knative.dev"));
     assert!(other.objects.is_empty() && other.broken.is_empty() && !other.unclear);
     assert_eq!(other.faults[0].reason, FaultReason::OtherClass);
-    assert!(other.faults[0].to_string().starts_with("a.yaml:6:5: ingress default/hello: left"));
+    assert!(
+        other.faults[0]
+            .to_string()
+            .starts_with("a.yaml:6:5: ingress default/hello: left")
+    );
     let own = reading(&class("sluice.ingress.networking.knative.dev"));
     assert_eq!(own.objects.len(), 1);
     assert!(own.faults.is_empty());
@@ -308,7 +375,10 @@ fn the_same_object_twice_is_read_once_and_said() {
 #[test]
 fn the_same_key_twice_is_a_fault_with_its_place() {
     let shown = fault(&INGRESS.replacen("spec:\n", "spec: {}\nspec:\n", 1));
-    assert_eq!(shown, "a.yaml:6:1: not YAML or JSON: duplicate mapping key: spec");
+    assert_eq!(
+        shown,
+        "a.yaml:6:1: not YAML or JSON: duplicate mapping key: spec"
+    );
 }
 
 #[test]
@@ -322,7 +392,10 @@ fn secret_values_never_show_in_faults() {
     ] {
         let reading = reading(&format!("{secret}{data}"));
         let shown = format!("{:?}", reading.faults);
-        assert!(!reading.faults.is_empty() && !shown.contains("918273645"), "{shown}");
+        assert!(
+            !reading.faults.is_empty() && !shown.contains("918273645"),
+            "{shown}"
+        );
     }
 }
 

@@ -220,7 +220,12 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             Value::Null => visitor.visit_map(Entries::set(&[])),
             _ => Err(Mismatch::expected(format_args!(
                 "a map with fields such as {}",
-                fields.iter().take(3).copied().collect::<Vec<_>>().join(", ")
+                fields
+                    .iter()
+                    .take(3)
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ))),
         }
         .map_err(|error| error.at(self.0))
