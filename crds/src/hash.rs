@@ -12,8 +12,10 @@ impl Ingress {
     /// the name, with nothing between them (Knative's `ComputeHash`,
     /// `knative.dev/networking pkg/ingress/ingress.go`).
     ///
-    /// An Ingress as stored and its [`Ingress::defaulted`] copy hash alike. Probe
-    /// routes are no part of it: Knative too hashes before it inserts them.
+    /// The order is that of the reference implementation (net-kourier, `ReconcileKind`):
+    /// default first, then hash, then insert probe routes, which are no part of it. So
+    /// an Ingress as stored and its [`Ingress::defaulted`] copy hash alike, and an
+    /// `httpOption` that is not set is hashed as not set.
     #[must_use]
     pub fn network_hash(&self) -> String {
         let metadata = &self.metadata;

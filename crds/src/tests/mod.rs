@@ -2,8 +2,8 @@
 
 mod fields;
 mod golden;
-mod nulls;
 mod properties;
+mod reading;
 mod regeneration;
 mod secrets;
 mod validation;

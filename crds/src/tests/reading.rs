@@ -1,4 +1,4 @@
-//! `null` reads as Go reads it, in every field of every kind.
+//! Reading: `null` as Go reads it, in every field of every kind; ports; lists.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -132,4 +132,14 @@ fn a_port_says_what_it_may_be() {
         let expected = format!("{found}, expected a port number or a port name");
         assert!(error.starts_with(&expected), "{error}");
     }
+}
+
+/// So that an error tells the number 80 from the name "80".
+#[test]
+fn a_port_name_shows_in_quotes() {
+    assert_eq!(crate::IntOrString::Int(80).to_string(), "80");
+    assert_eq!(
+        crate::IntOrString::String("80".into()).to_string(),
+        "\"80\""
+    );
 }
