@@ -21,38 +21,37 @@ const PROBE_ASKED: &str = "probe";
 /// The routes of one path: its probe twin, then itself.
 pub(crate) fn routes(route: &Route, hash: &str, shape: &mut Shape) -> [pb::Route; 2] {
     note(route, shape);
-    let mut twin_match = matcher(&route.prefix, &route.headers);
+    let own_match = matcher(&route.prefix, &route.headers);
+    let mut twin_match = own_match.clone();
     twin_match.headers.push(header_is(HASH_HEADER, HASH_ASKED));
-    let twin = match &route.action {
+    let (own, mut twin) = match &route.action {
         Action::Forward {
             host_rewrite,
             set_headers,
             splits,
         } => {
-            let mut set_headers = set_headers.clone();
-            set_headers.insert(HASH_HEADER.to_owned(), hash.to_owned());
-            let mut splits = splits.clone();
-            for split in &mut splits {
+            let host = host_rewrite.as_deref();
+            let mut twin_headers = set_headers.clone();
+            twin_headers.insert(HASH_HEADER.to_owned(), hash.to_owned());
+            let mut twin_splits = splits.clone();
+            for split in &mut twin_splits {
                 split.set_headers.remove(HASH_HEADER);
             }
-            forward(twin_match, host_rewrite.as_deref(), &set_headers, &splits)
+            (
+                forward(own_match, host, set_headers, splits),
+                forward(twin_match, host, &twin_headers, &twin_splits),
+            )
         }
-        Action::Respond { status, reason } => {
-            let mut twin = answer::respond(twin_match, *status, reason);
-            twin.response_headers_to_add
-                .push(pb::set_header(HASH_HEADER, hash));
-            twin
-        }
+        Action::Respond { status, reason } => (
+            answer::respond(own_match, *status, reason),
+            answer::respond(twin_match, *status, reason),
+        ),
     };
-    let own_match = matcher(&route.prefix, &route.headers);
-    let own = match &route.action {
-        Action::Forward {
-            host_rewrite,
-            set_headers,
-            splits,
-        } => forward(own_match, host_rewrite.as_deref(), set_headers, splits),
-        Action::Respond { status, reason } => answer::respond(own_match, *status, reason),
-    };
+    // No backend is there to echo the hash.
+    if let Some(pb::Action::DirectResponse(_)) = twin.action {
+        twin.response_headers_to_add
+            .push(pb::set_header(HASH_HEADER, hash));
+    }
     [
         pb::Route {
             name: format!("path-{}-probe", route.path),

@@ -3,21 +3,21 @@
 //! `SLUICE_UPDATE_GOLDEN=1` writes the outputs anew; read them before you keep
 //! them. A difference fails, and so does an output without an input.
 
-mod support;
-
 use std::fs;
 
 use serde_json::{Map, Value, json};
 use sluice_envoy::{Kind, Resource, Update, dump_all, name, yaml};
 
+use crate::cases;
+
 #[test]
 fn plans_become_these_resources() {
     let update = std::env::var_os("SLUICE_UPDATE_GOLDEN").is_some();
     let mut differing = Vec::new();
-    let cases = support::cases();
+    let cases = cases::all();
     for (name, case) in &cases {
         let shown = yaml(&show(case)).unwrap();
-        let path = support::testdata().join(format!("{name}.out.yaml"));
+        let path = cases::testdata().join(format!("{name}.out.yaml"));
         if update {
             fs::write(&path, &shown).unwrap();
         } else if fs::read_to_string(&path).unwrap_or_default() != shown {
@@ -28,7 +28,7 @@ fn plans_become_these_resources() {
         differing.is_empty(),
         "these outputs differ: {differing:?}; run with SLUICE_UPDATE_GOLDEN=1 and read what changed"
     );
-    for name in support::files(".out.yaml").keys() {
+    for name in cases::files(".out.yaml").keys() {
         assert!(cases.contains_key(name), "{name}.out.yaml has no input");
     }
     assert!(cases.len() >= 30, "only {} cases", cases.len());
@@ -36,7 +36,7 @@ fn plans_become_these_resources() {
 
 #[test]
 fn equal_plans_give_equal_bytes() {
-    for (name, case) in support::cases() {
+    for (name, case) in cases::all() {
         let first: Vec<Resource> = case.run().0.resources().cloned().collect();
         for _ in 0..3 {
             assert!(case.run().0.resources().eq(&first), "{name}");
@@ -44,7 +44,7 @@ fn equal_plans_give_equal_bytes() {
     }
 }
 
-fn show(case: &support::Case) -> Value {
+fn show(case: &cases::Case) -> Value {
     let (assembly, last) = case.run();
     let (mut served, mut held) = (Vec::new(), Vec::new());
     for resource in assembly.resources() {

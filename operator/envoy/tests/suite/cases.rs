@@ -96,7 +96,7 @@ pub fn testdata() -> PathBuf {
 }
 
 /// Every case by its name.
-pub fn cases() -> BTreeMap<String, Case> {
+pub fn all() -> BTreeMap<String, Case> {
     files(".in.yaml")
         .into_iter()
         .map(|(name, path)| {
