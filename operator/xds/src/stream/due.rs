@@ -27,8 +27,8 @@ struct Item {
 enum Place {
     /// May be sent as soon as the rules let it.
     Ready,
-    /// In the response that is outstanding.
-    Flight,
+    /// In the response that is outstanding; a removal, or a resource.
+    Flight { removal: bool },
     /// Was in a refused response; waits for its group's turn.
     Suspect,
 }
@@ -45,95 +45,134 @@ pub(super) struct Mark {
     pub(super) force: bool,
 }
 
+impl Mark {
+    /// Due for both reasons, since the earlier.
+    fn join(&mut self, other: Mark) {
+        self.since = self.since.min(other.since);
+        self.force |= other.force;
+    }
+}
+
+impl Item {
+    /// The revision since which the gateway lacks it, or is about to.
+    fn add_since(&self) -> Option<u64> {
+        if self.mark.add {
+            return Some(self.mark.since);
+        }
+        self.again
+            .filter(|again| again.add)
+            .map(|again| again.since)
+    }
+}
+
 impl Due {
     /// Makes a name due, or keeps it due from the earlier revision.
     pub(super) fn mark(&mut self, name: &Arc<str>, mark: Mark) {
-        let Some(item) = self.items.get_mut(name) else {
+        if !self.items.contains_key(name) {
             self.insert(name.clone(), mark);
             return;
-        };
-        if item.place == Place::Flight {
-            let again = item.again.get_or_insert(mark);
-            again.since = again.since.min(mark.since);
-            again.force |= mark.force;
-            return;
         }
-        item.mark.force |= mark.force;
-        let old = item.mark.since;
-        if mark.since < old {
-            item.mark.since = mark.since;
-            self.by_since.remove(&(old, name.clone()));
-            self.by_since.insert((mark.since, name.clone()));
-            if self.adds.remove(&(old, name.clone())) {
-                self.adds.insert((mark.since, name.clone()));
+        self.change(name, |item| match item.place {
+            Place::Flight { removal } => {
+                let again = item.again.get_or_insert(mark);
+                again.join(mark);
+                // What is being taken away must come anew.
+                again.add = removal;
             }
-        }
+            Place::Ready | Place::Suspect => item.mark.join(mark),
+        });
     }
 
     fn insert(&mut self, name: Arc<str>, mark: Mark) {
-        self.by_since.insert((mark.since, name.clone()));
-        if mark.add {
-            self.adds.insert((mark.since, name.clone()));
-        }
-        self.ready.insert(name.clone());
         let item = Item {
             place: Place::Ready,
             mark,
             again: None,
         };
-        self.items.insert(name, item);
+        self.items.insert(name.clone(), item);
+        self.index(&name, item);
+    }
+
+    fn index(&mut self, name: &Arc<str>, item: Item) {
+        self.by_since.insert((item.mark.since, name.clone()));
+        if let Some(since) = item.add_since() {
+            self.adds.insert((since, name.clone()));
+        }
+        if item.place == Place::Ready {
+            self.ready.insert(name.clone());
+        }
+    }
+
+    fn unindex(&mut self, name: &Arc<str>, item: Item) {
+        self.by_since.remove(&(item.mark.since, name.clone()));
+        if let Some(since) = item.add_since() {
+            self.adds.remove(&(since, name.clone()));
+        }
+        self.ready.remove(name);
+    }
+
+    /// Changes an item, if there is one, and where it is found.
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Item)) {
+        if let Some((name, mut item)) = self.items.remove_entry(name) {
+            self.unindex(&name, item);
+            change(&mut item);
+            self.index(&name, item);
+            self.items.insert(name, item);
+        }
     }
 
     /// Nothing is to be done for it any more.
     pub(super) fn remove(&mut self, name: &str) {
         if let Some((name, item)) = self.items.remove_entry(name) {
-            self.ready.remove(&name);
-            self.by_since.remove(&(item.mark.since, name.clone()));
-            self.adds.remove(&(item.mark.since, name));
+            self.unindex(&name, item);
         }
     }
 
     /// It is in the response that goes out.
-    pub(super) fn sent(&mut self, name: &str) {
-        if let Some(item) = self.items.get_mut(name) {
-            item.place = Place::Flight;
+    pub(super) fn sent(&mut self, name: &str, removal: bool) {
+        self.change(name, |item| {
+            item.place = Place::Flight { removal };
             item.again = None;
-            self.ready.remove(name);
-        }
+        });
     }
 
     /// The response was acknowledged.
     pub(super) fn acked(&mut self, name: &Arc<str>) {
-        let Some(item) = self.items.get(name) else {
-            return;
-        };
-        if item.place != Place::Flight {
-            return;
-        }
-        let again = item.again;
-        self.remove(name);
-        if let Some(mark) = again {
-            self.insert(name.clone(), Mark { add: false, ..mark });
+        if let Some(item) = self.items.get(name)
+            && matches!(item.place, Place::Flight { .. })
+        {
+            let again = item.again;
+            self.remove(name);
+            if let Some(mark) = again {
+                self.insert(name.clone(), mark);
+            }
         }
     }
 
     /// The response was refused; the name is sent again with its group.
     pub(super) fn suspect(&mut self, name: &str) {
-        if let Some(item) = self.items.get_mut(name)
-            && item.place == Place::Flight
-        {
-            item.place = Place::Suspect;
-            item.mark.force = true;
-        }
+        self.change(name, |item| {
+            if matches!(item.place, Place::Flight { .. }) {
+                item.place = Place::Suspect;
+                item.mark.force = true;
+                if let Some(again) = item.again.take() {
+                    item.mark.add |= again.add;
+                    item.mark.join(again);
+                }
+            }
+        });
     }
 
     /// It leaves its group: an ordinary name, to be looked at again.
-    pub(super) fn retry(&mut self, name: &Arc<str>) {
-        if let Some(item) = self.items.get_mut(name) {
+    pub(super) fn retry(&mut self, name: &str) {
+        self.change(name, |item| {
             item.place = Place::Ready;
             item.mark.force = true;
-            self.ready.insert(name.clone());
-        }
+            if let Some(again) = item.again.take() {
+                item.mark.add |= again.add;
+                item.mark.join(again);
+            }
+        });
     }
 
     /// Why it is due, if it is.
@@ -197,7 +236,7 @@ mod tests {
         due.mark(&name, mark(3));
         due.mark(&name, mark(5));
         assert_eq!(due.oldest(), Some(3));
-        due.sent(&name);
+        due.sent(&name, false);
         due.mark(&name, mark(7));
         assert_eq!(due.next_ready(None), None);
         assert_eq!(due.oldest_add(), Some(3));
@@ -205,10 +244,31 @@ mod tests {
         assert_eq!(due.oldest(), Some(7));
         assert_eq!(due.oldest_add(), None);
         assert_eq!(due.next_ready(None), Some(name.clone()));
-        due.sent(&name);
+        due.sent(&name, false);
         due.acked(&name);
         assert!(due.is_empty());
         assert_eq!(due.oldest(), None);
+    }
+
+    #[test]
+    fn what_comes_back_while_its_removal_is_out_is_new() {
+        let mut due = Due::default();
+        let name: Arc<str> = Arc::from("a");
+        let held = |since| Mark {
+            add: false,
+            ..mark(since)
+        };
+        due.mark(&name, held(u64::MAX));
+        due.sent(&name, true);
+        due.mark(&name, held(7));
+        assert_eq!(due.oldest_add(), Some(7));
+        due.acked(&name);
+        assert_eq!(due.oldest_add(), Some(7));
+        due.sent(&name, false);
+        due.suspect(&name);
+        assert_eq!(due.oldest_add(), Some(7));
+        due.remove(&name);
+        assert_eq!(due.oldest_add(), None);
     }
 
     #[test]
@@ -216,7 +276,7 @@ mod tests {
         let mut due = Due::default();
         let name: Arc<str> = Arc::from("a");
         due.mark(&name, mark(3));
-        due.sent(&name);
+        due.sent(&name, false);
         due.suspect(&name);
         due.mark(&name, mark(9));
         assert_eq!(due.next_ready(None), None);

@@ -157,11 +157,13 @@ impl Stream {
             let rival = self.scopes.of_key(&placing.key);
             let present = rival.and_then(|scope| self.scopes.placing(scope));
             let moves = present.is_some_and(|present| present.table != placing.table);
-            let table = self.table(&placing.table, store);
             if moves {
                 pass.destinations.insert(placing.table.clone());
             }
-            match table {
+            if self.is_gated(revision) {
+                return Verdict::Wait;
+            }
+            match self.table(&placing.table, store) {
                 Table::Coming => return Verdict::Wait,
                 Table::Unasked(changed) => {
                     revision = revision.max(changed);

@@ -63,30 +63,30 @@ impl Step {
 }
 
 impl Stream {
-    /// Fills at most one response per type; `true` if it moved anything.
+    /// Fills at most one response per type; `true` if something that was due
+    /// turned out to be settled, which may be what another type waited for.
     pub(super) fn pass(
         &mut self,
         store: &mut Store,
         now: Instant,
         responses: &mut Vec<DeltaDiscoveryResponse>,
     ) -> bool {
-        let mut moved = false;
+        let mut settled = false;
         for kind in ORDER {
             if kind == Kind::RouteTable {
-                moved |= self.release_readiness(store);
+                self.release_readiness(store);
             }
             if !self.types[kind].active || self.types[kind].outstanding.is_some() {
                 continue;
             }
             let batch = self.fill(kind, store, now);
-            moved |= batch.settled;
+            settled |= batch.settled;
             let greet = self.types[kind].greet && self.types[kind].due.is_empty();
             if !batch.atoms.is_empty() || greet {
-                moved = true;
                 responses.push(self.send(kind, batch.atoms));
             }
         }
-        moved
+        settled
     }
 
     /// Suspects and others in turn, so that a long bisection holds up nobody.
@@ -187,10 +187,11 @@ impl Stream {
             self.wakeup = Some(self.wakeup.map_or(until, |at| at.min(until)));
             return false;
         }
+        let removal = atom.brings().is_none();
         if batch.push(atom, &self.settings).is_err() {
             return false;
         }
-        self.types[kind].due.sent(name);
+        self.types[kind].due.sent(name, removal);
         if kind == Kind::Cluster {
             self.leaving.forget(name);
         }
@@ -253,13 +254,13 @@ impl Stream {
     }
 
     /// Lets the readiness table go once all of its time is settled.
-    fn release_readiness(&mut self, store: &Store) -> bool {
+    fn release_readiness(&mut self, store: &Store) {
         let Some((target, mark)) = self.readiness else {
-            return false;
+            return;
         };
         let quiet = self.settled().is_some_and(|settled| settled >= target);
         if !quiet || !self.all_tables_present(store) {
-            return false;
+            return;
         }
         self.readiness = None;
         let name: Arc<str> = Arc::from(name::READINESS_TABLE);
@@ -269,7 +270,6 @@ impl Stream {
             ..mark
         };
         self.types[Kind::RouteTable].due.mark(&name, mark);
-        true
     }
 
     /// Puts a response together and makes it the outstanding one.

@@ -192,6 +192,28 @@ fn a_cluster_that_comes_back_in_time_was_never_gone() {
 }
 
 #[test]
+fn a_cluster_that_comes_back_while_its_removal_is_out_holds_up_its_routes() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &["a.example.com"]));
+    let peer = scene.join_ready("gw");
+    let removals = [(Kind::Cluster, "ns/a/80"), (Kind::Endpoints, "ns/a/80")];
+    scene.change(vec![table("ext/ns/a", "v2")], &removals);
+    scene.settle();
+    scene.now += GRACE;
+    let removal = scene.poll(peer);
+    assert_eq!(removal.len(), 1);
+    scene.publish(ingress("a", &["a.example.com"]));
+    assert!(scene.poll(peer).is_empty(), "the table waits");
+    for response in removal {
+        scene.gateway(peer).take(response);
+    }
+    scene.settle();
+    scene.assert_unharmed();
+    let body = scene.gateway(peer).body(Kind::Cluster, "ns/a/80");
+    assert_eq!(body, Some("v1"));
+}
+
+#[test]
 fn a_grace_of_zero_needs_no_second_look() {
     let mut scene = Scene::with(Settings {
         cluster_grace: Duration::ZERO,
