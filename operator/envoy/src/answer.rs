@@ -77,3 +77,22 @@ fn one_line(text: &str) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        assert_eq!(one_line(" a\r\nb\tc "), "a  b c");
+        let long = one_line(&"é".repeat(600));
+        assert_eq!((long.len(), long.chars().count()), (512, 256));
+    }
+
+    #[test]
+    fn a_reason_is_fit_for_a_header() {
+        let header = reason_header("naïve\n100 %").header.unwrap_or_default();
+        assert_eq!(header.key, REASON_HEADER);
+        assert_eq!(header.value, "na?ve 100 %%");
+    }
+}

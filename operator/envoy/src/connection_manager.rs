@@ -10,10 +10,10 @@ use crate::{Edge, answer, cluster, name, pb, route, scope};
 
 /// Headers that Knative's own parts believe, and that no client may send. An
 /// explicit list, not the prefixes: `Knative-Serving-Tag`, `K-Network-Probe` and
-/// `K-Network-Hash` are what tag routing and probes live on. They go before
-/// routing; what a route sets stands.
-const CONTROL_HEADERS: [&str; 6] = [
-    "k-kubelet-probe",
+/// `K-Network-Hash` are what tag routing and probes live on, and
+/// `K-Kubelet-Probe` says no more than a `User-Agent` that anybody may send. They
+/// go before routing; what a route sets stands.
+const CONTROL_HEADERS: [&str; 5] = [
     "k-passthrough-lb",
     "k-proxy-request",
     "knative-serving-default-route",

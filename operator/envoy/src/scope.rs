@@ -68,3 +68,43 @@ pub(crate) fn arity(side: Side) -> usize {
         Side::Internal => 2,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_never_share_a_key() {
+        let ingress = ObjectKey::new("default", "hello");
+        let host = "hello.example.com".parse().unwrap();
+        let [external, internal] = Side::ALL.map(|side| {
+            let body = scope(side, &ingress, &host).content.unwrap().body;
+            let key = pb::ScopedRouteConfiguration::decode(body).unwrap().key;
+            key.unwrap().fragments
+        });
+        assert_eq!((external.len(), internal.len()), (1, 2));
+        assert_eq!(internal, [external[0].clone(), external[0].clone()]);
+    }
+
+    #[test]
+    fn an_anchor_holds_its_table_and_no_host() {
+        for side in Side::ALL {
+            let table = name::table(side, &ObjectKey::new("default", "hello"));
+            let made = anchor(&table).unwrap();
+            assert_eq!(made.table.as_deref(), Some(table.as_str()));
+            assert_eq!(made.key, name::scope_key(&made.name));
+            let body = made.content.unwrap().body;
+            let message = pb::ScopedRouteConfiguration::decode(body).unwrap();
+            assert_eq!(message.route_configuration_name, table);
+            let fragments = message.key.unwrap().fragments;
+            assert_eq!(fragments.len(), arity(side));
+            for fragment in fragments {
+                let Some(pb::fragment::Type::StringKey(key)) = fragment.r#type else {
+                    panic!("no key in an anchor");
+                };
+                assert!(key.parse::<Host>().is_err(), "{key} is a host");
+            }
+        }
+        assert!(anchor(name::READINESS_TABLE).is_none());
+    }
+}

@@ -57,3 +57,26 @@ impl Shape {
         first.max(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(features: &[&str], text: &str) -> u64 {
+        let mut shape = Shape::new(Kind::RouteTable);
+        for feature in features {
+            shape.add(feature);
+        }
+        shape.add_text("value", text);
+        shape.finish()
+    }
+
+    #[test]
+    fn values_do_not_count_but_features_and_odd_characters_do() {
+        assert_eq!(of(&["a", "b"], "one"), of(&["b", "a", "a"], "Two-2.0/x"));
+        assert_ne!(of(&["a"], "one"), of(&["a", "b"], "one"));
+        assert_ne!(of(&["a"], "one"), of(&["a"], "one;"));
+        assert_ne!(of(&["a"], "one;"), of(&["a"], "one é"));
+        assert_ne!(Shape::new(Kind::Cluster).finish(), of(&[], ""));
+    }
+}

@@ -6,7 +6,9 @@
 use std::fs;
 
 use serde_json::{Map, Value, json};
-use sluice_envoy::{Kind, Resource, Update, dump_all, name, yaml};
+use sluice_envoy::{
+    Bootstrap, Kind, Resource, Update, XdsAddress, bootstrap, dump_all, name, yaml,
+};
 
 use crate::cases;
 
@@ -32,6 +34,34 @@ fn plans_become_these_resources() {
         assert!(cases.contains_key(name), "{name}.out.yaml has no input");
     }
     assert!(cases.len() >= 30, "only {} cases", cases.len());
+}
+
+/// The bootstrap as a child of `sluice dev` gets it, and as a pod does.
+#[test]
+fn a_gateway_starts_with_this() {
+    let dev = Bootstrap {
+        node: "dev".to_owned(),
+        cluster: "sluice".to_owned(),
+        xds: XdsAddress::Unix("/run/sluice/xds.sock".into()),
+        admin: "/run/sluice/admin.sock".into(),
+        heap_limit: None,
+        connection_limit: 10_000,
+    };
+    let pod = Bootstrap {
+        node: "gateway-7d9f".to_owned(),
+        xds: XdsAddress::Tcp("sluice.sluice-system.svc.cluster.local".to_owned(), 18_000),
+        heap_limit: Some(800 << 20),
+        connection_limit: 50_000,
+        ..dev.clone()
+    };
+    for (name, facts) in [("dev", dev), ("pod", pod)] {
+        let shown = yaml(&bootstrap(&facts).unwrap()).unwrap();
+        let path = cases::testdata().join(format!("bootstrap-{name}.yaml"));
+        if std::env::var_os("SLUICE_UPDATE_GOLDEN").is_some() {
+            fs::write(&path, &shown).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap_or_default(), shown);
+    }
 }
 
 #[test]
