@@ -28,6 +28,9 @@ mod translate;
 mod validity;
 mod world;
 
+#[cfg(test)]
+mod fixture;
+
 pub use endpoints::endpoints;
 pub use inputs::{Config, Inputs, Ownership, Target, Translated, Translation};
 pub use references::{References, references, rule_of};

@@ -376,13 +376,25 @@ proptest! {
         take(world.settle());
 
         let mut fresh = new_world();
+        let mut rewriting = BTreeSet::new();
         for object in objects.into_values() {
+            if let Object::Ingress(ingress) = &object
+                && !references(ingress, &config()).rewrites.is_empty()
+            {
+                rewriting.insert(object.key());
+            }
             fresh.apply(object);
         }
         fresh.settle();
         let verdicts: Vec<_> = world.verdicts().collect();
-        prop_assert_eq!(&verdicts, &fresh.verdicts().collect::<Vec<_>>());
         let historic = verdicts.iter().any(|(_, v)| v.outcome == Outcome::Refused);
+        // What is wrong with a rewrite depends on its target's last good rules.
+        let judged = |world: &World| -> Vec<(ObjectKey, Verdict)> {
+            let verdicts = world.verdicts();
+            let verdicts = verdicts.filter(|(key, _)| !(historic && rewriting.contains(key)));
+            verdicts.map(|(key, verdict)| (key.clone(), verdict.clone())).collect()
+        };
+        prop_assert_eq!(judged(&world), judged(&fresh));
         for (key, verdict) in verdicts {
             match &published[key] {
                 PlanChange::Serve(plan) => {
