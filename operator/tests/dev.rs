@@ -3,6 +3,13 @@
 //! Envoy comes from `$ENVOY` or PATH. Without one each test says so in one line
 //! and ends; with `SLUICE_REQUIRE_ENVOY=1` it fails instead.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a failed unwrap is the failing assertion itself"
+)]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,11 @@
 //! `sluice translate` as it is called.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap is the failing assertion itself"
+)]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

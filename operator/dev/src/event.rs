@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sluice_gateway::Progress;
@@ -250,7 +250,7 @@ impl RejectionView {
     pub(crate) fn of(
         rejections: Vec<Rejection>,
         id: &ObjectId,
-        file: Option<(PathBuf, Vec<u8>)>,
+        file: Option<(&Path, &[u8])>,
     ) -> Vec<Self> {
         if rejections.is_empty() {
             return Vec::new();
@@ -259,7 +259,7 @@ impl RejectionView {
         rejections
             .into_iter()
             .map(|rejection| Self {
-                file: file.as_ref().map(|(name, _)| name.clone()),
+                file: file.map(|(name, _)| name.to_owned()),
                 line: places.as_ref().map(|places| places.line(&rejection.field)),
                 rejection,
             })

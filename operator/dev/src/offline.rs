@@ -145,7 +145,7 @@ pub fn translate(sources: &[Source], allow_loopback: bool, now: Timestamp) -> Tr
             let id = ObjectId::ingress(&key);
             let file = seen.get(&id).and_then(|(name, _)| {
                 let source = sources.iter().find(|source| source.name == *name)?;
-                Some((source.name.clone(), source.bytes.clone()))
+                Some((source.name.as_path(), source.bytes.as_slice()))
             });
             let view = IngressView {
                 rejections: RejectionView::of(verdict.rejections.clone(), &id, file),
@@ -187,7 +187,78 @@ pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Vec<Fault>> {
 /// Reads a stream, such as standard input, within the bound of a file.
 ///
 /// # Errors
-/// What the stream says.
-pub fn read_stream(name: &str, stream: impl io::Read) -> Result<Source, Fault> {
+/// The one fault of a stream that cannot be read.
+pub fn read_stream(name: &str, stream: impl io::Read) -> Result<Source, Vec<Fault>> {
     folder::read_stream(Path::new(name), stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MANIFEST: &str = include_str!("../../../config/samples/demo/hello.yaml");
+
+    fn source(name: &str, text: String) -> Source {
+        Source {
+            name: name.into(),
+            bytes: text.into_bytes(),
+        }
+    }
+
+    #[test]
+    fn a_verdict_points_at_the_line_of_its_field() {
+        let text = MANIFEST.replacen("percent: 90", "percent: 91", 1);
+        let translated = translate(&[source("a.yaml", text)], true, Timestamp::UNIX_EPOCH);
+        assert_eq!(translated.worst(), Outcome::Refused);
+        let hello = &translated.ingresses[&ObjectKey::new("default", "hello")];
+        let shown = hello.rejections[0].to_string();
+        let start = "a.yaml:44: PercentSum: spec.rules[0].http.paths[1].splits: ";
+        assert!(shown.starts_with(start), "{shown}");
+    }
+
+    /// A manifest in which some lines are swapped for others.
+    fn edited() -> impl Strategy<Value = String> {
+        let lines: Vec<&str> = MANIFEST.lines().collect();
+        let count = lines.len();
+        let values = prop::sample::select(vec![
+            "-1",
+            "101",
+            "\"\\r\\n\"",
+            "a b",
+            "*",
+            "[]",
+            "{}",
+            "null",
+            "\"\"",
+            "'../x'",
+            "::1",
+            "65536",
+        ]);
+        prop::collection::vec((0..count, 0..count, values, any::<bool>()), 1..8).prop_map(
+            move |edits| {
+                let mut lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+                for (at, other, value, swap) in edits {
+                    if swap {
+                        lines.swap(at, other);
+                    } else if let Some((key, _)) = lines[at].split_once(": ") {
+                        lines[at] = format!("{key}: {value}");
+                    }
+                }
+                lines.join("\n")
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_file_panics_and_every_resource_can_be_shown(text in edited()) {
+            let translated = translate(&[source("a.yaml", text)], true, Timestamp::UNIX_EPOCH);
+            prop_assert!(translated.resources().is_ok());
+            prop_assert!(translated.ir().is_ok());
+        }
+    }
 }

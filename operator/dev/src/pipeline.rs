@@ -121,7 +121,12 @@ impl<S: FnMut(Event)> Pipeline<S> {
             self.tell(Event::Verdict {
                 ingress: ingress.to_string(),
                 outcome: verdict.outcome,
-                rejections: RejectionView::of(verdict.rejections, &id, file),
+                rejections: RejectionView::of(
+                    verdict.rejections,
+                    &id,
+                    file.as_ref()
+                        .map(|(name, bytes)| (name.as_path(), bytes.as_slice())),
+                ),
             });
             if let Some(plan) = plans.remove(&ingress) {
                 self.report_plan(&ingress, &plan, revision);

@@ -1,40 +1,30 @@
 //! `sluice dev`: the folder, the xDS server and Envoy, wired and kept running.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sluice_envoy::{Bootstrap, Edge, XdsAddress, bootstrap};
-use sluice_gateway::{
-    Backoff, EnvoyOptions, GatewayError, Launcher, ListenAddress, LocateEnvoy, RunDir, Supervised,
-    locate,
-};
-use sluice_xds::{Publisher, Settings, XdsError, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixListener};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, interval_at, sleep, timeout};
+use sluice_envoy::Edge;
+use sluice_gateway::{Backoff, GatewayError, Launcher, LocateEnvoy, RunDir, Supervised, locate};
+use sluice_xds::{Publisher, Settings};
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, interval_at};
 
 use crate::config::config;
 use crate::error::DevError;
 use crate::event::{Event, GatewayState, Listen};
 use crate::folder::{Change, Folder};
-use crate::pipeline::{Pipeline, milliseconds};
+use crate::gateway::{Server, envoy_options, server_end, with_flag};
+use crate::pipeline::Pipeline;
 use crate::port::Ports;
+use crate::readiness::Readiness;
 use crate::watch::Watch;
 
 /// How often certificates are judged by the time it is.
 const CLOCK: Duration = Duration::from_secs(60);
-
-/// Connections that the gateway holds at most: plenty for one machine.
-const CONNECTION_LIMIT: u32 = 50_000;
-
-/// How often the readiness port is asked while the gateway is not ready.
-const ASK_READY: Duration = Duration::from_millis(10);
 
 /// How `sluice dev` is to run.
 #[derive(Clone, Debug)]
@@ -259,59 +249,6 @@ async fn find_envoy<S: FnMut(Event)>(
     }
 }
 
-fn envoy_options(
-    options: &DevOptions,
-    listen: &Listen,
-    run_dir: &RunDir,
-    binary: PathBuf,
-    xds: &Path,
-) -> Result<EnvoyOptions, DevError> {
-    let bootstrap = bootstrap(&Bootstrap {
-        node: "dev".into(),
-        cluster: "sluice-dev".into(),
-        xds: XdsAddress::Unix(xds.to_owned()),
-        admin: run_dir.socket("admin.sock")?,
-        heap_limit: None,
-        connection_limit: CONNECTION_LIMIT,
-    })?;
-    let listens = listen
-        .by_name()
-        .into_iter()
-        .map(|(listener, _, address)| ListenAddress {
-            listener: listener.into(),
-            address,
-        })
-        .collect();
-    Ok(EnvoyOptions {
-        concurrency: options.workers,
-        launcher: options.launcher.clone(),
-        listens,
-        ..EnvoyOptions::new(binary, bootstrap, run_dir.path().to_owned())
-    })
-}
-
-/// Says in the words of this command's flags which port is not to be had.
-fn with_flag(error: GatewayError, listen: &Listen) -> DevError {
-    let flag_of = |listener: &str| {
-        listen
-            .by_name()
-            .into_iter()
-            .find(|(name, _, _)| *name == listener)
-            .map(|(_, flag, _)| flag)
-    };
-    match error {
-        GatewayError::AddressInUse { listener, address } => match flag_of(&listener) {
-            Some(flag) => DevError::PortInUse { address, flag },
-            None => GatewayError::AddressInUse { listener, address }.into(),
-        },
-        GatewayError::Bind { failure } => match flag_of(&failure.listener) {
-            Some(flag) => DevError::Bind { failure, flag },
-            None => GatewayError::Bind { failure }.into(),
-        },
-        error => error.into(),
-    }
-}
-
 /// Says what became of Envoy. A listener that could not be opened before the
 /// gateway was ready for the first time ends the run.
 fn follow_gateway<S: FnMut(Event)>(
@@ -345,138 +282,4 @@ fn follow_gateway<S: FnMut(Event)>(
         message,
     });
     Ok(())
-}
-
-/// The xDS server on its socket.
-struct Server {
-    socket: PathBuf,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<(), XdsError>>,
-}
-
-impl Server {
-    fn start(run_dir: &RunDir, publisher: Publisher) -> Result<Self, DevError> {
-        let socket = run_dir.socket("xds.sock")?;
-        let listener = UnixListener::bind(&socket).map_err(|source| DevError::Socket {
-            path: socket.clone(),
-            source,
-        })?;
-        let (stop, stopped) = oneshot::channel();
-        let shutdown = async {
-            // Gone without a word is told to stop as well.
-            let _ = stopped.await;
-        };
-        let task = tokio::spawn(serve(listener, publisher, shutdown));
-        Ok(Self { socket, stop, task })
-    }
-
-    /// Ends the server; Envoy is gone, so there is nothing to wait long for.
-    async fn stop(self) {
-        let Self { stop, task, .. } = self;
-        // Fails only if the server has ended already.
-        let _ = stop.send(());
-        let abort = task.abort_handle();
-        if timeout(Duration::from_secs(1), task).await.is_err() {
-            abort.abort();
-        }
-    }
-}
-
-fn server_end(ended: Result<Result<(), XdsError>, tokio::task::JoinError>) -> DevError {
-    match ended {
-        Ok(Err(error)) => error.into(),
-        Ok(Ok(())) | Err(_) => DevError::BrokeOff {
-            part: "the xDS server",
-        },
-    }
-}
-
-/// Whether the gateway holds everything, and answers so on its readiness port.
-struct Readiness {
-    address: SocketAddr,
-    publisher: Publisher,
-    asking: Option<JoinHandle<()>>,
-    /// When Envoy was started first, or ended last.
-    since: Instant,
-    was_reached: bool,
-}
-
-impl Readiness {
-    fn new(address: SocketAddr, publisher: Publisher) -> Self {
-        Self {
-            address,
-            publisher,
-            asking: None,
-            since: Instant::now(),
-            was_reached: false,
-        }
-    }
-
-    fn ask(&mut self) {
-        self.forget();
-        let (address, publisher) = (self.address, self.publisher.clone());
-        self.asking = Some(tokio::spawn(async move {
-            until_ready(address).await;
-            // The answer may be here before the acknowledgement.
-            publisher.acked(publisher.revision()).await;
-        }));
-    }
-
-    fn ended(&mut self) {
-        self.forget();
-        self.since = Instant::now();
-    }
-
-    fn forget(&mut self) {
-        if let Some(task) = self.asking.take() {
-            task.abort();
-        }
-    }
-
-    /// Resolves with the milliseconds it took; never while nothing is asked.
-    async fn reached(&mut self) -> f64 {
-        let Some(task) = &mut self.asking else {
-            return std::future::pending().await;
-        };
-        let answered = task.await;
-        self.asking = None;
-        if answered.is_err() {
-            return std::future::pending().await;
-        }
-        self.was_reached = true;
-        milliseconds(self.since)
-    }
-}
-
-impl Drop for Readiness {
-    fn drop(&mut self) {
-        self.forget();
-    }
-}
-
-/// Asks `GET /ready` until the answer is 200.
-async fn until_ready(address: SocketAddr) {
-    let dialled = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    let address = SocketAddr::new(dialled, address.port());
-    while !matches!(
-        timeout(Duration::from_secs(1), is_ready(address)).await,
-        Ok(Ok(true))
-    ) {
-        sleep(ASK_READY).await;
-    }
-}
-
-async fn is_ready(address: SocketAddr) -> io::Result<bool> {
-    const OK: &[u8] = b"HTTP/1.1 200";
-    let mut stream = TcpStream::connect(address).await?;
-    stream
-        .write_all(b"GET /ready HTTP/1.1\r\nhost: ready\r\nconnection: close\r\n\r\n")
-        .await?;
-    let mut start = [0; OK.len()];
-    stream.read_exact(&mut start).await?;
-    Ok(start == OK)
 }

@@ -135,8 +135,11 @@ fn options(args: Args) -> anyhow::Result<DevOptions> {
     })
 }
 
+/// Shows an event.
+type Show = Box<dyn FnMut(&Event) -> io::Result<()> + Send>;
+
 /// What shows an event on standard output.
-fn writer(output: Output) -> Box<dyn FnMut(&Event) -> io::Result<()> + Send> {
+fn writer(output: Output) -> Show {
     let mut stdout = io::stdout();
     match output {
         Output::Human => {

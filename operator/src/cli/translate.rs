@@ -69,7 +69,7 @@ fn read(files: &[PathBuf]) -> Result<Vec<Source>, Vec<Fault>> {
         .partition(|file| file.as_os_str() == "-");
     let mut sources = sources(&files)?;
     if !streams.is_empty() {
-        let stdin = read_stream("stdin", io::stdin().lock()).map_err(|fault| vec![fault])?;
+        let stdin = read_stream("stdin", io::stdin().lock())?;
         sources.push(stdin);
     }
     Ok(sources)

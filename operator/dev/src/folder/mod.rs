@@ -341,12 +341,12 @@ pub(crate) fn open(path: &Path, sources: &mut Vec<Source>, faults: &mut Vec<Faul
 }
 
 /// Reads a stream within the bound of a file.
-pub(crate) fn read_stream(name: &Path, stream: impl Read) -> Result<Source, Fault> {
+pub(crate) fn read_stream(name: &Path, stream: impl Read) -> Result<Source, Vec<Fault>> {
     match bounded(stream) {
         Ok(bytes) => Ok(Source {
             name: name.to_owned(),
             bytes,
         }),
-        Err(trouble) => Err(file_fault(name, trouble)),
+        Err(trouble) => Err(vec![file_fault(name, trouble)]),
     }
 }

@@ -10,10 +10,12 @@
 
 mod document;
 mod node;
+mod object;
 mod read;
 #[cfg(test)]
 mod tests;
 mod typed;
 
-pub(crate) use document::{ObjectId, Strictness};
+pub(crate) use document::Strictness;
+pub(crate) use object::ObjectId;
 pub(crate) use read::{Located, Places, Reading, duplicate, read};

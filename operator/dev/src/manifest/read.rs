@@ -5,10 +5,9 @@ use std::path::Path;
 
 use sluice_translate::Object;
 
-use super::document::{
-    ObjectId, Outcome, Remark, Strictness, Unwrapped, document, is_object, unwrapped,
-};
+use super::document::{Outcome, Remark, Strictness, Unwrapped, document, is_object, unwrapped};
 use super::node::{Node, parse};
+use super::object::ObjectId;
 use crate::fault::{Fault, FaultReason, Severity};
 
 /// What one file holds.
@@ -124,6 +123,7 @@ fn take(reading: &mut Reading, file: &Path, node: Node, strictness: Strictness) 
                 );
                 reading.faults.push(duplicate(file, line, &id, message));
             } else {
+                let object = *object;
                 reading.objects.insert(id, Located { object, line });
             }
         }

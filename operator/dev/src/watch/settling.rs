@@ -1,17 +1,12 @@
-//! When to look at the folder again.
-//!
-//! A file is looked at once nothing more is being written to it: closed, renamed
-//! into place, or quiet. What editors do (truncate and write, write beside and
-//! rename over) then shows as one change, not as a moment without the file.
+//! Events to reasons: which files are whole, and when.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use notify::Event;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::folder::{is_hidden, is_manifest};
 
@@ -24,13 +19,6 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// A file that was written to but not closed for this long is read as it is.
 const ABANDONED: Duration = Duration::from_secs(1);
 
-/// How often a folder is looked at that cannot be watched.
-const POLL_UNWATCHED: Duration = Duration::from_millis(250);
-
-/// How often a folder is looked at that has links in it: no watch sees what
-/// changes behind a link.
-const POLL_LINKED: Duration = Duration::from_secs(1);
-
 /// A reason to look at the folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stir {
@@ -42,94 +30,9 @@ pub(crate) struct Stir {
     pub(crate) since: Option<Instant>,
 }
 
-/// Watches one folder, by the system's events where it has them, else by looking
-/// at it again and again.
-pub(crate) struct Watch {
-    root: PathBuf,
-    watcher: Option<RecommendedWatcher>,
-    /// Kept for the next watcher, if this one fails.
-    sender: mpsc::UnboundedSender<notify::Result<Event>>,
-    events: mpsc::UnboundedReceiver<notify::Result<Event>>,
-    settling: Settling,
-    /// When the folder was last looked at.
-    looked: Instant,
-}
-
-impl Watch {
-    /// Begins to watch a folder. Gives the reason, too, if that needs polling.
-    pub(crate) fn new(root: PathBuf) -> (Self, Option<notify::Error>) {
-        let (sender, events) = mpsc::unbounded_channel();
-        let mut watch = Self {
-            settling: Settling::new(root.clone()),
-            root,
-            watcher: None,
-            sender,
-            events,
-            looked: Instant::now(),
-        };
-        let error = watch.start().err();
-        (watch, error)
-    }
-
-    fn start(&mut self) -> notify::Result<()> {
-        let sender = self.sender.clone();
-        let mut watcher = notify::recommended_watcher(move |event| {
-            // Nobody listens any more: the pipeline has ended.
-            let _ = sender.send(event);
-        })?;
-        watcher.watch(&self.root, RecursiveMode::Recursive)?;
-        self.watcher = Some(watcher);
-        Ok(())
-    }
-
-    /// Waits until there is a reason to look at the folder again. `linked`: some
-    /// file is reached over a link. Dropped half way, it loses nothing.
-    pub(crate) async fn next(&mut self, linked: bool) -> Stir {
-        self.reason(linked).await;
-        self.looked = Instant::now();
-        self.settling.stir(self.looked)
-    }
-
-    async fn reason(&mut self, linked: bool) {
-        let poll = match (&self.watcher, linked) {
-            (None, _) => Some(self.looked + POLL_UNWATCHED),
-            (Some(_), true) => Some(self.looked + POLL_LINKED),
-            (Some(_), false) => None,
-        };
-        loop {
-            let due = [poll, self.settling.due()].into_iter().flatten().min();
-            let received = match due {
-                Some(due) => timeout_at(due, self.events.recv()).await.ok(),
-                None => Some(self.events.recv().await),
-            };
-            match received.flatten() {
-                Some(Ok(event)) => {
-                    self.settling.take(&event, Instant::now());
-                    if event.kind.is_remove() && event.paths.contains(&self.root) {
-                        self.watcher = None;
-                        return;
-                    }
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "watch lost; looking at the folder again and again");
-                    self.watcher = None;
-                    return;
-                }
-                None => {
-                    if self.watcher.is_none() && self.root.is_dir() {
-                        // Whatever happened in between is seen by the look that follows.
-                        let _ = self.start();
-                    }
-                    return;
-                }
-            }
-        }
-    }
-}
-
 /// Turns events into reasons, by time that is passed in.
 #[derive(Debug)]
-struct Settling {
+pub(super) struct Settling {
     root: PathBuf,
     touched: BTreeSet<PathBuf>,
     /// Files with a write that no close has followed yet, and when it was.
@@ -142,7 +45,7 @@ struct Settling {
 }
 
 impl Settling {
-    fn new(root: PathBuf) -> Self {
+    pub(super) fn new(root: PathBuf) -> Self {
         Self {
             root,
             touched: BTreeSet::new(),
@@ -153,7 +56,7 @@ impl Settling {
         }
     }
 
-    fn take(&mut self, event: &Event, now: Instant) {
+    pub(super) fn take(&mut self, event: &Event, now: Instant) {
         if event.need_rescan() {
             self.writing.clear();
             self.touch(self.root.clone(), now);
@@ -217,7 +120,7 @@ impl Settling {
     }
 
     /// When to look, if nothing more happens.
-    fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         let abandoned = self.writing.values().min().map(|at| *at + ABANDONED);
         let settled = match (self.first, self.last) {
             (Some(first), Some(last)) => {
@@ -234,7 +137,7 @@ impl Settling {
         [abandoned, settled].into_iter().flatten().min()
     }
 
-    fn stir(&mut self, now: Instant) -> Stir {
+    pub(super) fn stir(&mut self, now: Instant) -> Stir {
         let abandoned: Vec<PathBuf> = self
             .writing
             .iter()
