@@ -69,7 +69,7 @@ impl Due {
     /// Makes a name due, or keeps it due from the earlier revision.
     pub(super) fn mark(&mut self, name: &Arc<str>, mark: Mark) {
         if !self.items.contains_key(name) {
-            self.insert(name.clone(), mark);
+            self.insert(name, mark);
             return;
         }
         self.change(name, |item| match item.place {
@@ -83,14 +83,14 @@ impl Due {
         });
     }
 
-    fn insert(&mut self, name: Arc<str>, mark: Mark) {
+    fn insert(&mut self, name: &Arc<str>, mark: Mark) {
         let item = Item {
             place: Place::Ready,
             mark,
             again: None,
         };
         self.items.insert(name.clone(), item);
-        self.index(&name, item);
+        self.index(name, item);
     }
 
     fn index(&mut self, name: &Arc<str>, item: Item) {
@@ -144,7 +144,7 @@ impl Due {
             let again = item.again;
             self.remove(name);
             if let Some(mark) = again {
-                self.insert(name.clone(), mark);
+                self.insert(name, mark);
             }
         }
     }

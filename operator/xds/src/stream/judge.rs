@@ -1,11 +1,11 @@
 //! What becomes of one due name: sent, settled, or left waiting.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sluice_envoy::{Content, Kind, anchor, name, secret_named};
+use sluice_envoy::{Content, Kind, name, secret_named};
 
 use super::Stream;
+use super::anchor::Pass;
 use super::scopes::{Placing, is_anchor};
 use super::spellings::Spellings;
 use super::subscription::{Atom, Put, Step};
@@ -28,15 +28,6 @@ pub(super) enum Verdict {
     Wait,
     /// It may go, unless its shape is being tried out elsewhere.
     Send(Atom),
-}
-
-/// What one pass over the due scopes found.
-#[derive(Debug, Default)]
-pub(super) struct Pass {
-    /// Tables that a host is about to move to.
-    pub(super) destinations: BTreeSet<String>,
-    /// Of these, those that nothing leads to yet.
-    pub(super) unasked: BTreeSet<String>,
 }
 
 impl Stream {
@@ -192,41 +183,6 @@ impl Stream {
         let lead = put.name.clone();
         steps.push(Step::Put(Box::new(put)));
         Verdict::Send(Atom { lead, steps })
-    }
-
-    /// An anchor, asked for by a pass or left in a refused response.
-    pub(super) fn judge_anchor(&self, anchor_name: &Arc<str>, store: &Store) -> Verdict {
-        let Some(placing) = Placing::named(anchor_name) else {
-            return Verdict::Settled;
-        };
-        if self.types[Kind::Scope].held.contains_key(anchor_name)
-            || !self.can_anchor(&placing.table, store)
-        {
-            return Verdict::Settled;
-        }
-        match anchor(&placing.table).and_then(|anchor| anchor.content) {
-            Some(content) => Verdict::Send(Atom::put(
-                anchor_name,
-                Put {
-                    name: anchor_name.clone(),
-                    source: anchor_name.clone(),
-                    content,
-                    shape: None,
-                    placing: Some(placing),
-                },
-            )),
-            None => Verdict::Settled,
-        }
-    }
-
-    /// Whether a table can be warmed; if not, the host moves without it rather
-    /// than never.
-    fn can_anchor(&self, table: &str, store: &Store) -> bool {
-        anchor(table)
-            .and_then(|anchor| Some((anchor.name, anchor.content?)))
-            .is_some_and(|(name, content)| {
-                !store.is_quarantined(Kind::Scope, &name, &content.version)
-            })
     }
 
     /// Whether a cluster or an assignment that appeared up to this revision is

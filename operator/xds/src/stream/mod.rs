@@ -29,7 +29,10 @@
 //! of that gateway, on a time ([`Stream::next_wakeup`]), or on another stream's
 //! step that moves [`Store::epoch`].
 
+mod anchor;
 mod answer;
+mod ask;
+mod batch;
 mod due;
 mod judge;
 mod leave;

@@ -6,13 +6,14 @@ use std::time::Instant;
 use sluice_envoy::{Kind, name};
 
 use super::Stream;
+use super::anchor::Pass;
+use super::batch::Batch;
 use super::due::Mark;
-use super::judge::{Pass, Verdict};
-use super::scopes::Placing;
+use super::judge::Verdict;
 use super::subscription::{Atom, Outstanding, Step};
+use crate::Store;
 use crate::canary::Leave;
 use crate::wire::{Any, DeltaDiscoveryResponse, Resource};
-use crate::{Settings, Store};
 
 /// The order of types within one turn: what is referred to, first.
 const ORDER: [Kind; 6] = [
@@ -23,44 +24,6 @@ const ORDER: [Kind; 6] = [
     Kind::Scope,
     Kind::RouteTable,
 ];
-
-/// A response that is being filled.
-#[derive(Debug, Default)]
-struct Batch {
-    atoms: Vec<Atom>,
-    parts: usize,
-    bytes: usize,
-    /// Stopped at the size limit.
-    full: bool,
-    /// Something that was due turned out to be settled.
-    settled: bool,
-}
-
-impl Batch {
-    /// Adds an atom, or reports that it must wait for the next response.
-    fn push(&mut self, atom: Atom, settings: &Settings) -> Result<(), Atom> {
-        let bytes: usize = atom.steps.iter().map(Step::bytes).sum();
-        let over = self.parts + atom.steps.len() > settings.response_resources
-            || self.bytes + bytes > settings.response_bytes;
-        if over && !self.atoms.is_empty() {
-            self.full = true;
-            return Err(atom);
-        }
-        self.parts += atom.steps.len();
-        self.bytes += bytes;
-        self.atoms.push(atom);
-        Ok(())
-    }
-}
-
-impl Step {
-    fn bytes(&self) -> usize {
-        match self {
-            Step::Put(put) => put.content.body.len(),
-            Step::Remove(name) => name.len(),
-        }
-    }
-}
 
 impl Stream {
     /// Fills at most one response per type; `true` if something that was due
@@ -106,10 +69,9 @@ impl Stream {
                 return batch;
             }
         }
-        Batch {
-            settled,
-            ..Batch::default()
-        }
+        let mut batch = Batch::default();
+        batch.settled = settled;
+        batch
     }
 
     fn fill_from_suspects(&mut self, kind: Kind, store: &mut Store, now: Instant) -> Batch {
@@ -203,42 +165,6 @@ impl Stream {
         self.types[kind].due.remove(name);
         if kind == Kind::Cluster {
             self.leaving.forget(name);
-        }
-    }
-
-    /// Sends anchors that moving hosts need, takes away those that none does.
-    fn tend_anchors(&mut self, store: &Store, pass: &Pass, batch: &mut Batch) {
-        for table in &pass.unasked {
-            let name: Arc<str> = Arc::from(name::anchor_scope(table));
-            if let Verdict::Send(atom) = self.judge_anchor(&name, store)
-                && batch.push(atom, &self.settings).is_err()
-            {
-                return;
-            }
-        }
-        if !self.types[Kind::Scope].suspects.is_empty() {
-            // A host that moves may be among them.
-            return;
-        }
-        let going = |anchor: &Arc<str>| {
-            batch.atoms.iter().any(|atom| {
-                let mut steps = atom.steps.iter();
-                steps.any(|step| matches!(step, Step::Remove(name) if name == anchor))
-            })
-        };
-        let idle: Vec<Arc<str>> = self
-            .scopes
-            .anchors()
-            .filter(|anchor| {
-                Placing::named(anchor).is_none_or(|p| !pass.destinations.contains(&p.table))
-                    && !going(anchor)
-            })
-            .cloned()
-            .collect();
-        for anchor in idle {
-            if batch.push(Atom::remove(&anchor), &self.settings).is_err() {
-                return;
-            }
         }
     }
 
