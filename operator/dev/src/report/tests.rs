@@ -81,16 +81,16 @@ fn a_plan_shows_hosts_and_splits_and_ready_tells_what_to_try() {
         shown(&[plan(), ready(312.4), ready(80.0)], false),
         "\
 ingress default/hello serves
-hello.example.com
-    / [knative-serving-tag: next]  100% default/v2/80
-    /  90% default/v1/80, 10% 503 (service default/v3 is missing)
+    hello.example.com
+        / [knative-serving-tag: next]  100% default/v2/80
+        /  90% default/v1/80, 10% 503 (service default/v3 is missing)
 ready after 312 ms
-http                 http://127.0.0.1:8080
-https                https://127.0.0.1:8443
-cluster-local http   http://127.0.0.1:8081
-cluster-local https  https://127.0.0.1:8444
-readiness            http://127.0.0.1:8090/ready
-statistics           http://127.0.0.1:8091/stats/prometheus
+    http                 http://127.0.0.1:8080
+    https                https://127.0.0.1:8443
+    cluster-local http   http://127.0.0.1:8081
+    cluster-local https  https://127.0.0.1:8444
+    readiness            http://127.0.0.1:8090/ready
+    statistics           http://127.0.0.1:8091/stats/prometheus
 try: curl -H 'Host: hello.example.com' http://127.0.0.1:8080/
 ready again after 80 ms
 "
