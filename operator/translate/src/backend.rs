@@ -190,3 +190,6 @@ fn protocol(port: &crds::ServicePort) -> Protocol {
         Protocol::Http1
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use sluice_crds as crds;
 use sluice_ir::{Host, Plan, Reason, Rejection};
 
 use crate::{Config, Inputs, Target, Translated, Translation, translate};
 
 pub(crate) const NAMESPACE: &str = "default";
+
+/// Certificates that rcgen makes are valid then.
+const NOW: &str = "2026-06-01T00:00:00Z";
 
 /// What the ExternalName Service [`gateway`] stands for.
 const PRIVATE_GATEWAY: &str = "sluice-internal.sluice-system.svc.cluster.local";
@@ -137,7 +139,7 @@ pub(crate) fn translated(ingress: &crds::Ingress, around: &Around<'_>) -> Transl
     translate(&Inputs {
         ingress,
         config: &config,
-        now: Timestamp::UNIX_EPOCH,
+        now: NOW.parse().unwrap(),
         services: by_name(&around.services, |service| &service.metadata),
         secrets: by_name(&around.secrets, |secret| &secret.metadata),
         owners: BTreeMap::new(),

@@ -221,3 +221,6 @@ impl Settling<'_> {
         self.rejections.add(rejection);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,3 +119,6 @@ pub(crate) fn short_forms(host: &Host, config: &Config) -> Vec<Host> {
         .filter_map(|form| Host::parse(form).ok())
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
