@@ -14,7 +14,6 @@ mod support;
 
 use std::fs;
 use std::net::TcpListener;
-use std::time::Duration;
 
 use support::{Backend, Session, alive, envoy, ingress, wait_until};
 
@@ -90,7 +89,11 @@ fn broken_edits_harm_nothing_and_say_where() {
         "{verdict}"
     );
     assert_eq!(verdict["rejections"][0]["file"], "hello.yaml", "{verdict}");
-    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(session.wait_for("plan")["change"], "hold");
+    for _ in 0..50 {
+        let answer = session.get("hello.example.com").unwrap();
+        assert_eq!(answer.as_deref(), Some("one"));
+    }
     let answers = traffic.stop();
     assert_eq!(answers.failed, 0, "{answers:?}");
     session.terminate();

@@ -14,9 +14,9 @@
 //! ```
 //!
 //! What differs from a cluster: an Ingress without a class is served, backends
-//! may be on loopback, a namespace left out is `default`, and ownership of a host
-//! that two Ingresses claim falls to namespace and name unless both manifests
-//! carry a `creationTimestamp` (a dump from a cluster does).
+//! may be on loopback, a namespace left out is `default`, and where two Ingresses
+//! claim a host, one without a `creationTimestamp` counts as oldest (few manifests
+//! have one), so that namespace and name decide.
 //!
 //! Start at [`run`]; for files at [`translate`].
 

@@ -115,9 +115,15 @@ pub async fn run(
     let mut server = Server::start(&run_dir, publisher.clone())?;
     let envoy = envoy_options(&options, &listen, &run_dir, binary, &server.socket)?;
     let mut readiness = Readiness::new(listen.readiness, publisher.clone());
-    let (supervised, mut gateway) = Supervised::start(envoy, Backoff::default())
-        .await
-        .map_err(|error| with_flag(error, &listen))?;
+    let started = tokio::select! {
+        started = Supervised::start(envoy, Backoff::default()) => Some(started),
+        _ = stop.wait_for(|stop| *stop != Stop::No) => None,
+    };
+    let Some(started) = started else {
+        pipeline.tell(Event::Stopped);
+        return Ok(());
+    };
+    let (supervised, mut gateway) = started.map_err(|error| with_flag(error, &listen))?;
 
     let mut fleet = publisher.watch();
     let mut clock = interval_at(Instant::now() + CLOCK, CLOCK);

@@ -21,7 +21,8 @@ use super::{exec_bound, wants_colour};
 /// Reads every .yaml, .yml and .json below the folder (Knative Ingress, and the
 /// Service, Endpoints, EndpointSlice and Secret it names), follows every edit,
 /// and shows what is served. A file that cannot be read keeps serving what was
-/// read from it last.
+/// read from it last. An Ingress of another class is left alone; one without a
+/// class is served.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The folder of manifests.

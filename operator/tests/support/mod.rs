@@ -317,9 +317,10 @@ impl Traffic {
     }
 }
 
+/// Sends a signal by its name; the shell's own `kill` is everywhere.
 pub fn kill(pid: u64, signal: &str) {
-    let status = Command::new("kill")
-        .args([&format!("-{signal}"), &pid.to_string()])
+    let status = Command::new("sh")
+        .args(["-c", &format!("kill -{signal} {pid}")])
         .status()
         .unwrap();
     assert!(status.success());
