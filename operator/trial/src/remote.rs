@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What a server has sent since it started, over all streams that are open.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// By discovery service (`CDS`, …): resources and bytes of their bodies.
+    /// By discovery service (`CDS`, …) that sent any: resources and bytes of
+    /// their bodies.
     pub kinds: BTreeMap<String, (u64, u64)>,
     /// Removals of any type.
     pub removals: u64,
@@ -43,6 +44,7 @@ impl Sent {
             sent.removals += traffic.removed;
             sent.nacks += traffic.nacks;
         }
+        sent.kinds.retain(|_, counts| *counts != (0, 0));
         sent
     }
 
@@ -105,6 +107,7 @@ impl Remote {
             .arg("serve")
             .arg(socket)
             .args(addresses.map(|address| address.to_string()))
+            .arg("--")
             .args(files)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -135,11 +135,7 @@ impl Server {
     /// # Errors
     /// As [`Server::apply`].
     pub async fn apply_objects(&mut self, objects: Vec<Object>) -> Result<Published, TrialError> {
-        let begun = Instant::now();
-        for object in objects {
-            self.world.apply(object);
-        }
-        self.settle_and_publish(begun).await
+        self.change(objects, &[]).await
     }
 
     /// Deletes an object and waits until every gateway has acknowledged.
@@ -152,8 +148,27 @@ impl Server {
         namespace: &str,
         name: &str,
     ) -> Result<Published, TrialError> {
+        let key = ObjectKey::new(namespace, name);
+        self.change(Vec::new(), &[(kind, key)]).await
+    }
+
+    /// Deletes and applies in one revision, and waits until every gateway has
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// As [`Server::apply`].
+    pub async fn change(
+        &mut self,
+        apply: Vec<Object>,
+        delete: &[(ObjectKind, ObjectKey)],
+    ) -> Result<Published, TrialError> {
         let begun = Instant::now();
-        self.world.delete(kind, &ObjectKey::new(namespace, name));
+        for (kind, key) in delete {
+            self.world.delete(*kind, key);
+        }
+        for object in apply {
+            self.world.apply(object);
+        }
         self.settle_and_publish(begun).await
     }
 

@@ -28,7 +28,8 @@ enum Command {
         /// Addresses of the external, internal, readiness and statistics listeners.
         #[arg(num_args = 6, required = true)]
         edge: Vec<SocketAddr>,
-        /// YAML files of the world to begin with.
+        /// YAML files of the world to begin with, behind `--`.
+        #[arg(last = true)]
         files: Vec<PathBuf>,
     },
     /// Become a program that ends with its parent.

@@ -57,7 +57,13 @@ fn seen(reply: &Reply) -> (u16, String, Option<Echo>) {
         .ok()
         .map(|mut echo| {
             echo.received.headers.retain(|(name, _)| {
-                !["x-forwarded-for", "x-request-id", "x-forwarded-proto"].contains(&name.as_str())
+                ![
+                    "x-forwarded-for",
+                    "x-forwarded-proto",
+                    "x-envoy-external-address",
+                    "x-request-id",
+                ]
+                .contains(&name.as_str())
             });
             echo.received.headers.sort();
             for (name, value) in &mut echo.received.headers {
