@@ -146,6 +146,42 @@ fn a_port_in_use_is_named_with_its_flag() {
 }
 
 #[test]
+fn a_folder_that_is_not_there_is_named() {
+    let output = support::command(&"envoy".into(), "no/such/folder".as_ref(), &[])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "sluice: folder no/such/folder: No such file or directory (os error 2); give a folder of \
+         Knative manifests\n"
+    );
+}
+
+#[test]
+fn told_twice_to_end_it_waits_for_nothing() {
+    let Some(envoy) = envoy() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    fs::write(
+        folder.path().join("a.yaml"),
+        ingress(&[("silent", port, 100)]),
+    )
+    .unwrap();
+    let mut session = Session::start(&envoy, folder.path(), &["--drain", "600"]);
+    session.wait_for("ready");
+    // A request under way for as long as nobody answers it.
+    let traffic = session.traffic("hello.example.com", 1);
+    let (_held, _) = silent.accept().unwrap();
+    session.signal("TERM");
+    while session.wait_for("gateway")["state"] != "draining" {}
+    session.signal("TERM");
+    assert_eq!(session.wait_for_end().code(), Some(0));
+    traffic.stop();
+}
+
+#[test]
 fn told_to_end_it_leaves_no_process_and_no_file() {
     let Some(envoy) = envoy() else { return };
     for signal in ["TERM", "INT"] {

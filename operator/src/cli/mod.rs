@@ -53,9 +53,20 @@ pub(crate) fn run() -> ExitCode {
     };
     outcome.unwrap_or_else(|error| {
         // Nowhere is left to complain if this fails.
-        let _ = writeln!(io::stderr(), "sluice: {error:#}");
+        let _ = writeln!(io::stderr(), "sluice: {}", told(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error with its causes, but for those that its words quote already.
+fn told(error: &anyhow::Error) -> String {
+    let mut words = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
 }
 
 /// A terminal whose user has not asked for plain text (<https://no-color.org>:
