@@ -17,6 +17,7 @@
 
 pub mod backend;
 pub mod certificate;
+pub mod demo;
 pub mod dial;
 mod error;
 pub mod gateway;

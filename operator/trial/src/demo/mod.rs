@@ -85,7 +85,9 @@ async fn splits(http: SocketAddr, story: &mut Story<'_>) -> Result<(), DemoError
     let line = Line::new(Target::plain(http, Mode::KeepAlive));
     for _ in 0..1000 {
         let reply = ok(&line, &Ask::get(HELLO, "/")).await?;
-        *counts.entry(reply.header(NAME_HEADER).to_owned()).or_default() += 1;
+        *counts
+            .entry(reply.header(NAME_HEADER).to_owned())
+            .or_default() += 1;
     }
     for (name, count) in &counts {
         let bar = "▇".repeat(*count as usize / 25);
@@ -93,16 +95,22 @@ async fn splits(http: SocketAddr, story: &mut Story<'_>) -> Result<(), DemoError
     }
     let first = counts.get("hello-00001").copied().unwrap_or_default();
     // Five standard deviations of a fair 90/10 split of 1,000.
-    story.check("about nine in ten reach hello-00001", (853..=947).contains(&first), || {
-        format!("{first} of 1,000")
-    })?;
+    story.check(
+        "about nine in ten reach hello-00001",
+        (853..=947).contains(&first),
+        || format!("{first} of 1,000"),
+    )?;
 
     story.step("a header instead of luck: Knative-Serving-Tag: candidate")?;
     let tagged = Ask::get(HELLO, "/").header("knative-serving-tag", "candidate");
     for _ in 0..20 {
         let reply = ok(&line, &tagged).await?;
         let name = reply.header(NAME_HEADER).to_owned();
-        story.hold("the tag leads to hello-00002", name == "hello-00002", || name)?;
+        story.hold(
+            "the tag leads to hello-00002",
+            name == "hello-00002",
+            || name,
+        )?;
     }
     story.done("20 of 20 tagged requests reach hello-00002")
 }
@@ -112,7 +120,11 @@ async fn streams(http: SocketAddr, story: &mut Story<'_>) -> Result<(), DemoErro
     let grpc = Line::new(Target::plain(http, Mode::Grpc));
     let reply = answer(&grpc, &Ask::ping("greeter.default.example.com", "ping")).await?;
     let name = reply.header(NAME_HEADER).to_owned();
-    story.check("a gRPC call is answered by greeter-00001", name == "greeter-00001", || name)?;
+    story.check(
+        "a gRPC call is answered by greeter-00001",
+        name == "greeter-00001",
+        || name,
+    )?;
     let sockets = Line::new(Target::plain(http, Mode::WebSockets(1)));
     for n in 0..10 {
         let text = format!("message {n}");
@@ -153,12 +165,19 @@ async fn live_edit(
         .collect();
     let second = after.iter().filter(|name| **name == "hello-00002").count();
     let share = second * 100 / after.len().max(1);
-    story.hold("the new split is served", (30..=70).contains(&share), || format!("{share} %"))?;
+    story.hold(
+        "the new split is served",
+        (30..=70).contains(&share),
+        || format!("{share} %"),
+    )?;
     story.done(&format!(
         "Envoy had it {milliseconds:.0} ms after the save; of {} requests since, {share} % reach hello-00002",
         after.len()
     ))?;
-    story.done(&format!("{} requests before, during and after: 0 failed", report.sent))
+    story.done(&format!(
+        "{} requests before, during and after: 0 failed",
+        report.sent
+    ))
 }
 
 async fn broken_edit(
@@ -169,13 +188,13 @@ async fn broken_edit(
     story.step("save a file that is broken")?;
     let good = std::fs::read_to_string(stage.path("hello.yaml"))
         .map_err(DemoError::io("read hello.yaml"))?;
-    let half = good.len() / 2;
-    stage.edit("hello.yaml", |text| {
-        let end = text.floor_char_boundary(half);
-        format!("{}\n  : [", text.get(..end).unwrap_or_default())
-    })?;
+    stage.edit("hello.yaml", |text| text.replacen("rules:", "rules: [", 1))?;
     let fault = stage
-        .event("a word about the broken file", |e| e["event"] == "fault", |_| {})
+        .event(
+            "a word about the broken file",
+            |e| e["event"] == "fault",
+            |_| {},
+        )
         .await?;
     let said = sentence(&fault);
     story.note(&said)?;
@@ -185,7 +204,9 @@ async fn broken_edit(
     }
     story.done("50 of 50 requests are still answered from what was good")?;
 
-    stage.edit("hello.yaml", |_| good.replacen("percent: 50", "percent: 40", 1))?;
+    stage.edit("hello.yaml", |_| {
+        good.replacen("percent: 50", "percent: 40", 1)
+    })?;
     let verdict = stage
         .event(
             "a verdict on percentages that sum to 90",
@@ -222,7 +243,11 @@ async fn encryption(listen: &Listen, story: &mut Story<'_>) -> Result<(), DemoEr
     let tls = Target::tls(listen.https, Mode::Http2, Tls::http2(SECURE));
     let reply = ok(&Line::new(tls), &Ask::get(SECURE, "/")).await?;
     let name = reply.header(NAME_HEADER).to_owned();
-    story.check("https answers, over HTTP/2, from secure-00001", name == "secure-00001", || name)
+    story.check(
+        "https answers, over HTTP/2, from secure-00001",
+        name == "secure-00001",
+        || name,
+    )
 }
 
 async fn inside_only(
@@ -246,9 +271,11 @@ async fn inside_only(
         })?;
     }
     let hits = stage.hits("internal-00001");
-    story.check("from outside: 404 in every spelling, none reached the backend", hits == 0, || {
-        format!("{hits} requests reached it")
-    })?;
+    story.check(
+        "from outside: 404 in every spelling, none reached the backend",
+        hits == 0,
+        || format!("{hits} requests reached it"),
+    )?;
     let inside = Line::new(Target::plain(listen.internal_http, Mode::KeepAlive));
     ok(&inside, &Ask::get(INTERNAL, "/")).await?;
     story.done("from inside: 200")
@@ -367,9 +394,15 @@ impl Story<'_> {
     }
 
     fn farewell(&mut self, took: Duration) -> Result<(), DemoError> {
-        self.step(&format!("All of it held, in {:.1} s. Try next:", took.as_secs_f64()))?;
+        self.step(&format!(
+            "All of it held, in {:.1} s. Try next:",
+            took.as_secs_f64()
+        ))?;
         for (command, what) in [
-            ("target/debug/sluice dev config/samples/demo", "serve it yourself, and edit it"),
+            (
+                "target/debug/sluice dev config/samples/demo",
+                "serve it yourself, and edit it",
+            ),
             (
                 "target/debug/sluice translate -f config/samples/demo/hello.yaml",
                 "see what Envoy is told",
