@@ -27,6 +27,7 @@ lint: ## format, words, names, lengths, arrows between crates, licences, clippy
 	hack/lint-purity
 	hack/lint-arrows
 	hack/lint-dependencies
+	hack/lint-go
 	hack/test-lints
 	cargo clippy --workspace --all-targets -- -D warnings
 
