@@ -117,7 +117,7 @@ fn an_envoy_that_is_killed_comes_back_and_serves() {
     assert_eq!(exited["state"], "exited", "{exited}");
     let again = session.wait_for("ready");
     println!(
-        "ready again {} ms after the new start",
+        "ready again {} ms after it was killed",
         again["milliseconds"]
     );
     assert_eq!(
