@@ -117,18 +117,18 @@ impl Stream {
             Kind::Endpoints | Kind::RouteTable if !force => Verdict::Settled,
             Kind::Cluster if !self.leaving.is_ready(name) => Verdict::Leaves,
             Kind::Scope if is_anchor(name) => Verdict::Settled,
-            Kind::Scope if self.successor(name, store).is_some() => Verdict::Wait,
+            Kind::Scope if self.successor(name, store).is_some_and(|s| s != name) => Verdict::Wait,
             _ => Verdict::Send(Atom::remove(name)),
         }
     }
 
-    /// The live scope that is due to take over a held scope's key.
+    /// The live scope that is due to take over a held scope's key; it may be the
+    /// same scope, which is then to lead elsewhere.
     pub(super) fn successor<'a>(&self, scope: &str, store: &'a Store) -> Option<&'a Arc<str>> {
         let placing = self.scopes.placing(scope)?;
         let successor = store.scope_of_key(&placing.key)?;
         let types = &self.types[Kind::Scope];
-        let coming = **successor != *scope
-            && types.due.get(successor).is_some()
+        let coming = types.due.get(successor).is_some()
             && matches!(
                 store.want(Kind::Scope, successor, types.version(successor)),
                 Want::Content(..)

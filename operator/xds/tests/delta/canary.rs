@@ -34,7 +34,7 @@ fn one_gateway_tries_a_new_shape_and_then_all_get_it() {
     assert_eq!(tried.len(), 1);
     assert!(scene.poll(1).is_empty() && scene.poll(2).is_empty());
     for response in tried {
-        scene.gateway(0).take(response);
+        scene.gateway(0).take(&response);
     }
     let before = scene.store.epoch();
     scene.ask(0);

@@ -144,14 +144,17 @@ impl Gateway {
     }
 
     /// Takes a response and puts its answers into the outbox.
-    pub fn take(&mut self, response: DeltaDiscoveryResponse) {
+    pub fn take(&mut self, response: &DeltaDiscoveryResponse) {
         self.log.push(response.clone());
         if self.mute {
             return;
         }
         let kind = Kind::from_type_url(&response.type_url).unwrap();
-        let before = self.routed();
-        let refused = self.apply(kind, &response);
+        let before = match kind {
+            Kind::Scope => self.routed(),
+            _ => BTreeMap::new(),
+        };
+        let refused = self.apply(kind, response);
         let nonce = response.nonce.clone();
         if let Some(why) = refused {
             self.answer(kind, nonce, Some(why));
@@ -164,12 +167,12 @@ impl Gateway {
         }
         if kind == Kind::Endpoints {
             let resources = response.resources.iter().map(|r| r.name.clone());
-            for name in resources.chain(response.removed_resources) {
+            for name in resources.chain(response.removed_resources.iter().cloned()) {
                 self.warm(Some(&name));
                 self.assigned.insert(name);
             }
         }
-        self.look_for_harm(&before);
+        self.look_for_harm(kind, response, &before);
         self.clusters_came |= kind == Kind::Cluster;
         let warm = |c: &&str| self.assigned.contains(*c) || self.without.contains(&Kind::Endpoints);
         if self.clusters_came && self.names(Kind::Cluster).iter().all(warm) {
@@ -277,10 +280,7 @@ impl Gateway {
     }
 
     fn follow_scopes(&mut self) {
-        let scopes = self.names(Kind::Scope).into_iter();
-        let wanted: BTreeSet<String> = scopes
-            .map(|scope| scope.rsplit_once('/').unwrap().0.to_owned())
-            .collect();
+        let wanted: BTreeSet<String> = self.routed().into_values().collect();
         for table in &wanted {
             self.ask(Kind::RouteTable, table);
         }
@@ -299,35 +299,68 @@ impl Gateway {
         let scopes = self.names(Kind::Scope).into_iter();
         scopes
             .map(|scope| {
-                let table = scope.rsplit_once('/').unwrap().0.to_owned();
-                (name::scope_key(scope).unwrap(), table)
+                let body = self.body(Kind::Scope, scope).unwrap_or_default();
+                let named = scope.rsplit_once('/').unwrap().0;
+                let table = body.strip_prefix("to ").unwrap_or(named);
+                (name::scope_key(scope).unwrap(), table.to_owned())
             })
             .collect()
     }
 
-    fn look_for_harm(&mut self, before: &BTreeMap<String, String>) {
-        let now = self.routed();
-        for (key, table) in &now {
-            let repointed = before.get(key).is_some_and(|old| old != table);
-            if repointed && self.body(Kind::RouteTable, table).is_none() {
-                self.harm
-                    .push(format!("{key} led to {table}, which is not held"));
-            }
-            let host = key.split('|').nth(1).unwrap();
-            let hosts = self.field(table, "hosts");
-            let known = hosts.is_empty() || hosts.iter().any(|h| h == host);
-            if before.contains_key(key) && !host.starts_with('!') && !known {
-                self.lost_hosts.insert(host.to_owned());
-            }
-        }
-        for table in self.names(Kind::RouteTable) {
-            for cluster in self.field(table, "clusters") {
-                let held = self.body(Kind::Cluster, &cluster).is_some();
-                if !held && !cluster.contains(MAY_BE_REFUSED) {
-                    let harm = format!("{table} leads to {cluster}, which is not held");
-                    self.harm.push(harm);
-                    return;
+    fn look_for_harm(
+        &mut self,
+        kind: Kind,
+        response: &DeltaDiscoveryResponse,
+        before: &BTreeMap<String, String>,
+    ) {
+        match kind {
+            Kind::Scope => {
+                for (key, table) in self.routed() {
+                    let old = before.get(&key);
+                    if old.is_some_and(|old| *old != table)
+                        && self.body(Kind::RouteTable, &table).is_none()
+                    {
+                        let harm = format!("{key} led to {table}, which is not held");
+                        self.harm.push(harm);
+                    }
+                    if old.is_some() {
+                        self.look_for_lost_host(&key, &table);
+                    }
                 }
+            }
+            Kind::RouteTable => {
+                let changed = response.resources.iter().map(|r| r.name.clone());
+                let changed: BTreeSet<String> = changed.collect();
+                for (key, table) in self.routed() {
+                    if changed.contains(&table) {
+                        self.look_for_lost_host(&key, &table);
+                    }
+                }
+                changed.iter().for_each(|t| self.look_for_lost_cluster(t));
+            }
+            Kind::Cluster if !response.removed_resources.is_empty() => {
+                let tables = self.names(Kind::RouteTable).into_iter();
+                let tables: Vec<String> = tables.map(str::to_owned).collect();
+                tables.iter().for_each(|t| self.look_for_lost_cluster(t));
+            }
+            _ => {}
+        }
+    }
+
+    fn look_for_lost_host(&mut self, key: &str, table: &str) {
+        let host = key.split('|').nth(1).unwrap();
+        let hosts = self.field(table, "hosts");
+        if !host.starts_with('!') && !hosts.is_empty() && !hosts.iter().any(|h| h == host) {
+            self.lost_hosts.insert(host.to_owned());
+        }
+    }
+
+    fn look_for_lost_cluster(&mut self, table: &str) {
+        for cluster in self.field(table, "clusters") {
+            let held = self.body(Kind::Cluster, &cluster).is_some();
+            if !held && !cluster.contains(MAY_BE_REFUSED) {
+                let harm = format!("{table} leads to {cluster}, which is not held");
+                self.harm.push(harm);
             }
         }
     }

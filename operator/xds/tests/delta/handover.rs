@@ -1,6 +1,6 @@
 //! Hosts that change hands between Ingresses.
 
-use sluice_envoy::Kind;
+use sluice_envoy::{Content, Kind, Resource};
 use sluice_ir::ObjectKey;
 
 use crate::scene::{Scene, ingress, scope, table};
@@ -195,7 +195,7 @@ fn a_host_that_moves_back_before_it_went_takes_its_anchor_away() {
     {
         scene.ask(peer);
         for response in scene.poll(peer) {
-            scene.gateway(peer).take(response);
+            scene.gateway(peer).take(&response);
         }
     }
     scene.change(
@@ -263,4 +263,49 @@ fn a_host_of_a_held_ingress_goes_to_its_new_owner_in_one_response() {
     let gateway = scene.gateway(peer);
     assert_eq!(gateway.names(Kind::Scope), ["ext/ns/b/h.example.com"]);
     assert_eq!(gateway.names(Kind::Cluster), ["ns/b/80"]);
+}
+
+#[test]
+fn a_scope_may_be_repointed_in_place() {
+    let mut scene = Scene::new();
+    let to = |table: &str| Resource {
+        table: Some(table.to_owned()),
+        content: Some(Content::new(format!("to {table}"))),
+        ..scope("ext/-/-/h.example.com")
+    };
+    let mut world = ingress("a", &[H]);
+    world[3] = to("ext/ns/a");
+    world.push(scope("ext/ns/a/a.example.com"));
+    world.extend(ingress("c", &["c.example.com"]));
+    scene.publish(world);
+    let peer = scene.join_ready("gw");
+    scene.gateway(peer).ask(Kind::RouteTable, "ext/ns/a");
+    scene.settle();
+    scene.came(peer);
+    // To a table that is there: its content first, the old one's last.
+    scene.publish(vec![
+        table("ext/ns/a", "hosts=a.example.com"),
+        table("ext/ns/c", "hosts=c.example.com,h.example.com"),
+        to("ext/ns/c"),
+    ]);
+    scene.settle();
+    assert_eq!(
+        scene.came(peer),
+        ["RDS ext/ns/c", "SRDS ext/-/-/h.example.com", "RDS ext/ns/a"]
+    );
+    // To one that nothing leads to yet: by an anchor.
+    scene.publish(vec![
+        table("ext/ns/b", "hosts=h.example.com"),
+        to("ext/ns/b"),
+    ]);
+    scene.settle();
+    assert_eq!(
+        scene.came(peer),
+        [
+            "SRDS ext/ns/b/!",
+            "RDS ext/ns/b",
+            "SRDS ext/-/-/h.example.com -ext/ns/b/!"
+        ]
+    );
+    assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
 }

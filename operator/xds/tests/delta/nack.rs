@@ -138,7 +138,7 @@ fn others_go_on_while_the_bad_one_is_looked_for() {
     scene.publish(clusters);
     // First refusal, then another cluster appears.
     let first = scene.poll(peer);
-    scene.gateway(peer).take(first.into_iter().next().unwrap());
+    scene.gateway(peer).take(&first[0]);
     scene.ask(peer);
     scene.came(peer);
     scene.publish(vec![cluster("ns/late/80", "good")]);
@@ -168,7 +168,7 @@ fn a_suspect_that_is_repaired_meanwhile_is_not_blamed() {
     let peer = scene.join_ready("gw");
     scene.publish(vec![cluster("ns/a/80", "BAD"), cluster("ns/b/80", "good")]);
     let first = scene.poll(peer);
-    scene.gateway(peer).take(first.into_iter().next().unwrap());
+    scene.gateway(peer).take(&first[0]);
     scene.ask(peer);
     scene.publish(vec![cluster("ns/a/80", "repaired")]);
     scene.settle();
@@ -183,7 +183,7 @@ fn a_suspect_that_is_removed_meanwhile_is_forgotten() {
     let peer = scene.join_ready("gw");
     scene.publish(vec![cluster("ns/a/80", "BAD"), cluster("ns/b/80", "good")]);
     let first = scene.poll(peer);
-    scene.gateway(peer).take(first.into_iter().next().unwrap());
+    scene.gateway(peer).take(&first[0]);
     scene.ask(peer);
     scene.change(Vec::new(), &[(Kind::Cluster, "ns/a/80")]);
     scene.settle();
@@ -250,4 +250,36 @@ fn a_refused_rotation_leaves_the_certificate_that_was() {
     assert_eq!(scene.came(peer), ["SDS a.example.com"]);
     let body = scene.gateway(peer).body(Kind::Secret, "a.example.com");
     assert!(body.unwrap().ends_with("good"));
+}
+
+#[test]
+fn last_good_routes_keep_their_clusters() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &["a.example.com"]));
+    let peer = scene.join_ready("gw");
+    // The new generation leads elsewhere, and is refused.
+    scene.change(
+        vec![
+            cluster("ns/new/80", "v1"),
+            endpoints("ns/new/80", "10.0.0.2"),
+            table("ext/ns/a", "clusters=ns/new/80;BAD"),
+        ],
+        &[(Kind::Cluster, "ns/a/80"), (Kind::Endpoints, "ns/a/80")],
+    );
+    scene.settle();
+    scene.pass(Duration::from_secs(60));
+    assert!(scene.gateway(peer).body(Kind::Cluster, "ns/a/80").is_some());
+    // Also over a broken stream.
+    scene.reconnect(peer);
+    scene.settle();
+    scene.pass(Duration::from_secs(60));
+    assert!(scene.gateway(peer).body(Kind::Cluster, "ns/a/80").is_some());
+    scene.assert_unharmed();
+    // The next generation is taken, and then they go.
+    scene.publish(vec![table("ext/ns/a", "clusters=ns/new/80;good")]);
+    scene.settle();
+    assert!(scene.gateway(peer).body(Kind::Cluster, "ns/a/80").is_some());
+    scene.pass(Duration::from_secs(5));
+    assert_eq!(scene.gateway(peer).names(Kind::Cluster), ["ns/new/80"]);
+    scene.assert_unharmed();
 }

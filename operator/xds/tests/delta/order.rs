@@ -22,7 +22,7 @@ fn a_new_route_waits_for_its_new_cluster() {
     ]);
     let first = scene.poll(peer);
     assert_eq!(first.len(), 1, "the table waits");
-    scene.gateway(peer).take(first.into_iter().next().unwrap());
+    scene.gateway(peer).take(&first[0]);
     scene.settle();
     assert_eq!(
         scene.came(peer),
@@ -79,7 +79,7 @@ fn an_assignment_that_is_out_is_sent_again_after_its_cluster() {
     scene.publish(vec![cluster("ns/a/80", "v2")]);
     let changed = scene.poll(peer);
     for response in early.into_iter().chain(changed) {
-        scene.gateway(peer).take(response);
+        scene.gateway(peer).take(&response);
     }
     scene.settle();
     assert_eq!(
@@ -158,7 +158,7 @@ fn the_grace_begins_when_nothing_leads_to_the_cluster_any_more() {
     scene.now += GRACE * 2;
     assert!(scene.poll(peer).is_empty());
     for response in slow {
-        scene.gateway(peer).take(response);
+        scene.gateway(peer).take(&response);
     }
     scene.settle();
     assert_eq!(
@@ -205,7 +205,7 @@ fn a_cluster_that_comes_back_while_its_removal_is_out_holds_up_its_routes() {
     scene.publish(ingress("a", &["a.example.com"]));
     assert!(scene.poll(peer).is_empty(), "the table waits");
     for response in removal {
-        scene.gateway(peer).take(response);
+        scene.gateway(peer).take(&response);
     }
     scene.settle();
     scene.assert_unharmed();

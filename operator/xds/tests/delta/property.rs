@@ -216,7 +216,7 @@ fn run(steps: Vec<Step>) {
             }
             Step::Deliver(peer) => {
                 if let Some(response) = transit[peer].pop_front() {
-                    scene.gateway(peer).take(response);
+                    scene.gateway(peer).take(&response);
                 }
             }
             Step::Ask(peer) => {
@@ -231,7 +231,7 @@ fn run(steps: Vec<Step>) {
     }
     for (peer, responses) in transit.into_iter().enumerate() {
         for response in responses {
-            scene.gateway(peer).take(response);
+            scene.gateway(peer).take(&response);
         }
     }
     scene.settle();

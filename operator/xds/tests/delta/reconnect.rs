@@ -89,7 +89,7 @@ fn a_cluster_that_changed_meanwhile_brings_its_assignment() {
         early.extend(scene.poll(peer));
     }
     for response in early {
-        scene.gateway(peer).take(response);
+        scene.gateway(peer).take(&response);
     }
     scene.settle();
     assert_eq!(scene.came(peer), ["CDS ns/a/80", "EDS ns/a/80"]);
@@ -175,7 +175,7 @@ fn a_reconnect_amid_a_bisection_starts_over() {
     scene.publish(clusters.collect());
     for _ in 0..2 {
         for response in scene.poll(peer) {
-            scene.gateway(peer).take(response);
+            scene.gateway(peer).take(&response);
         }
         while scene.ask(peer) {}
     }
@@ -201,7 +201,7 @@ fn an_anchor_from_before_is_taken_away() {
     {
         scene.ask(peer);
         for response in scene.poll(peer) {
-            scene.gateway(peer).take(response);
+            scene.gateway(peer).take(&response);
         }
     }
     // The stream breaks there, and the move is called off.

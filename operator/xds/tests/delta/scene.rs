@@ -145,7 +145,7 @@ impl Scene {
                 }
                 for response in self.poll(peer) {
                     moved = true;
-                    self.peers[peer].gateway.take(response);
+                    self.peers[peer].gateway.take(&response);
                 }
             }
             turns += 1;

@@ -217,7 +217,7 @@ fn what_changes_while_a_response_is_out_is_sent_once_and_newest() {
     }
     assert_eq!(scene.node(peer).kinds[&Kind::Endpoints].due, 1);
     for response in first {
-        scene.gateway(peer).take(response);
+        scene.gateway(peer).take(&response);
     }
     scene.settle();
     assert_eq!(scene.came(peer), ["EDS ns/a/80", "EDS ns/a/80"]);
@@ -281,7 +281,7 @@ fn readiness_is_not_held_up_by_what_comes_later() {
         scene.publish(vec![endpoints("ns/a/80", &i.to_string())]);
         scene.ask(peer);
         for response in scene.poll(peer) {
-            scene.gateway(peer).take(response);
+            scene.gateway(peer).take(&response);
         }
     }
     assert!(scene.gateway(peer).is_ready());
