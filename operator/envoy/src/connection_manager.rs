@@ -4,22 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sluice_ir::Side;
+use sluice_ir::{CONTROL_HEADERS, Side};
 
 use crate::{Edge, answer, cluster, name, pb, route, scope};
-
-/// Headers that Knative's own parts believe, and that no client may send. An
-/// explicit list, not the prefixes: `Knative-Serving-Tag`, `K-Network-Probe` and
-/// `K-Network-Hash` are what tag routing and probes live on, and
-/// `K-Kubelet-Probe` says no more than a `User-Agent` that anybody may send. They
-/// go before routing; what a route sets stands.
-const CONTROL_HEADERS: [&str; 5] = [
-    "k-passthrough-lb",
-    "k-proxy-request",
-    "knative-serving-default-route",
-    "knative-serving-namespace",
-    "knative-serving-revision",
-];
 
 /// Set by a DomainMapping's own hop on its way in again by the internal side,
 /// so it goes only where it comes from outside.

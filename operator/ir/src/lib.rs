@@ -19,5 +19,5 @@ pub use certificate::{Certificate, PrivateKey};
 pub use cluster::{Address, Cluster, Discovery, Endpoints, Protocol};
 pub use name::{Host, HostError, ObjectKey, ServicePort, Side};
 pub use plan::{Plan, PlanChange, RefusedPlan};
-pub use route::{Action, Backend, Headers, Route, Split, VirtualHost};
+pub use route::{Action, Backend, CONTROL_HEADERS, Headers, Route, Split, VirtualHost};
 pub use verdict::{Outcome, Reason, Rejection, Verdict};

@@ -10,6 +10,21 @@ use crate::{Host, ServicePort};
 /// `translate`.
 pub type Headers = BTreeMap<String, String>;
 
+/// Headers that Knative's own parts believe, and that no client may send
+/// (`knative.dev/networking pkg/http/header`, `knative.dev/serving pkg/activator`):
+/// removed from every request at entry, on both sides, before routing; what a
+/// route sets stands. An explicit list, not prefixes: `Knative-Serving-Tag`,
+/// `K-Network-Probe` and `K-Network-Hash` are what tag routing and probes live
+/// on, and `K-Kubelet-Probe` says no more than a `User-Agent` that anybody may
+/// send.
+pub const CONTROL_HEADERS: [&str; 5] = [
+    "k-passthrough-lb",
+    "k-proxy-request",
+    "knative-serving-default-route",
+    "knative-serving-namespace",
+    "knative-serving-revision",
+];
+
 /// The hosts of one rule that this Ingress owns on one side, and what they serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualHost {

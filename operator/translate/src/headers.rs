@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use sluice_crds as crds;
-use sluice_ir::{Headers, Reason};
+use sluice_ir::{CONTROL_HEADERS, Headers, Reason};
 
 use crate::field::quote;
 use crate::rejections::{Rejections, rejection};
@@ -44,23 +44,12 @@ const GONE: [&str; 4] = [
 /// Readiness is judged by these; a route that set them would answer for another.
 const PROBE: [&str; 2] = ["k-network-hash", "k-network-probe"];
 
-/// Removed from every request at entry, on both sides, so that no client can
-/// speak for the activator: `knative.dev/networking pkg/http/header` and
-/// `knative.dev/serving pkg/activator`.
-const CONTROL: [&str; 5] = [
-    "k-passthrough-lb",
-    "k-proxy-request",
-    "knative-serving-default-route",
-    "knative-serving-namespace",
-    "knative-serving-revision",
-];
-
 /// Envoy's own control headers, removed at entry as well.
 const ENVOY_PREFIX: &str = "x-envoy-";
 
 /// Whether a request loses this header when it enters a gateway.
 pub(crate) fn removed_at_entry(name: &str) -> bool {
-    CONTROL.contains(&name) || name.starts_with(ENVOY_PREFIX)
+    CONTROL_HEADERS.contains(&name) || name.starts_with(ENVOY_PREFIX)
 }
 
 /// Reads `headers` of a path. `Err` says why no request can ever match.
