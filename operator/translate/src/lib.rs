@@ -33,6 +33,6 @@ mod fixture;
 
 pub use endpoints::endpoints;
 pub use inputs::{Config, Inputs, Ownership, Target, Translated, Translation};
-pub use references::{References, references, rule_of};
+pub use references::{References, references};
 pub use translate::translate;
 pub use world::{Changes, Object, ObjectKind, World};

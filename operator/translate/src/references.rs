@@ -1,6 +1,6 @@
 //! What the plan of an Ingress depends on besides the Ingress.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_crds as crds;
 use sluice_ir::{Host, ObjectKey, Side};
@@ -53,29 +53,30 @@ pub fn references(ingress: &crds::Ingress, config: &Config) -> References {
     found
 }
 
-/// The rule that serves a host on a side: the first that names it, and where
+/// The rule that serves each host on a side: the first that names it, and where
 /// none does, the first that has it as a short form.
-#[must_use]
-pub fn rule_of(ingress: &crds::Ingress, side: Side, host: &Host, config: &Config) -> Option<usize> {
-    let on_side = || {
-        let rules = ingress.spec.rules.iter().enumerate();
-        rules.filter(|(_, rule)| sides(&rule.visibility).contains(&side))
-    };
-    // A name and its short forms start alike; reading every host of a large
-    // Ingress for every host that is asked for would be slow.
-    let near = |rule: &crds::IngressRule| -> Vec<Host> {
-        let starts = |text: &&String| {
-            let start = text.get(..host.as_str().len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(host.as_str()))
-        };
-        let near = rule.hosts.iter().filter(starts);
-        near.filter_map(|text| Host::parse(text).ok()).collect()
-    };
-    let is_short = |full: &Host| short_forms(full, config).contains(host);
-    on_side()
-        .find(|(_, rule)| near(rule).contains(host))
-        .or_else(|| on_side().find(|(_, rule)| near(rule).iter().any(is_short)))
-        .map(|(index, _)| index)
+pub(crate) fn rules_by_host(
+    ingress: &crds::Ingress,
+    side: Side,
+    config: &Config,
+) -> BTreeMap<Host, usize> {
+    let mut named = BTreeMap::new();
+    let mut short = BTreeMap::new();
+    for (index, rule) in ingress.spec.rules.iter().enumerate() {
+        if !sides(&rule.visibility).contains(&side) {
+            continue;
+        }
+        for host in rule.hosts.iter().filter_map(|text| Host::parse(text).ok()) {
+            for form in short_forms(&host, config) {
+                short.entry(form).or_insert(index);
+            }
+            named.entry(host).or_insert(index);
+        }
+    }
+    for (host, index) in short {
+        named.entry(host).or_insert(index);
+    }
+    named
 }
 
 /// The sides that a rule stands on. An unknown visibility refuses the Ingress;

@@ -93,7 +93,10 @@ fn the_rule_of_a_host_is_the_one_that_serves_it() {
             local(rule(&["a.default"], &[])),
         ],
     );
-    let of = |side, text| rule_of(&ingress, side, &host(text), &config());
+    let of = |side, text| {
+        let rules = rules_by_host(&ingress, side, &config());
+        rules.get(&host(text)).copied()
+    };
     assert_eq!(of(Side::Internal, "a.default.svc.cluster.local"), Some(2));
     assert_eq!(of(Side::Internal, "a.default.svc"), Some(2));
     assert_eq!(of(Side::Internal, "a.default"), Some(3));

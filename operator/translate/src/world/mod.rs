@@ -34,7 +34,8 @@ use sluice_ir::{
 use self::claims::Claims;
 use self::index::{Index, Referent};
 use self::stores::{Stores, key_of};
-use crate::{Config, Inputs, References, Target, Translated, references, rule_of, translate};
+use crate::references::rules_by_host;
+use crate::{Config, Inputs, References, Target, Translated, references, translate};
 
 /// An object that plans are made from.
 #[derive(Clone, Debug)]
@@ -372,12 +373,32 @@ impl World {
         let mut named = references(ingress, &self.config);
         let mut referents = BTreeSet::new();
         let mut targets = BTreeMap::new();
+        let mut sources = BTreeMap::new();
         for host in std::mem::take(&mut named.rewrites) {
             referents.insert(Referent::Rewrite(host.clone()));
-            let target = self.target(&host, key, &mut named.services);
-            if let Some((owner, _)) = self.rewrite_source(&host) {
-                referents.insert(Referent::Ingress(owner.clone()));
+            let Some((owner, source)) = self.rewrite_source(&host) else {
+                targets.insert(host, Target::Absent);
+                continue;
+            };
+            referents.insert(Referent::Ingress(owner.clone()));
+            if owner.namespace != key.namespace {
+                let owner = owner.clone();
+                targets.insert(host, Target::Foreign { owner });
+                continue;
             }
+            // Thousands of rewrites may lead to one Ingress; it is read once.
+            let rules = sources.entry(owner).or_insert_with(|| {
+                let named_there = references(source, &self.config).services;
+                named.services.extend(named_there);
+                rules_by_host(source, Side::Internal, &self.config)
+            });
+            let target = match rules.get(&host) {
+                Some(rule) => Target::Rule {
+                    ingress: source,
+                    rule: *rule,
+                },
+                None => Target::Absent,
+            };
             targets.insert(host, target);
         }
         let services = named
@@ -410,27 +431,6 @@ impl World {
         referents.extend(named.services.into_iter().map(Referent::Service));
         referents.extend(named.secrets.into_iter().map(Referent::Secret));
         (translation, referents)
-    }
-
-    /// Where a rewrite of `from` leads; what the target names is named too.
-    fn target(
-        &self,
-        host: &Host,
-        from: &ObjectKey,
-        services: &mut BTreeSet<ObjectKey>,
-    ) -> Target<'_> {
-        let Some((owner, ingress)) = self.rewrite_source(host) else {
-            return Target::Absent;
-        };
-        if owner.namespace != from.namespace {
-            let owner = owner.clone();
-            return Target::Foreign { owner };
-        }
-        let Some(rule) = rule_of(ingress, Side::Internal, host, &self.config) else {
-            return Target::Absent;
-        };
-        services.extend(references(ingress, &self.config).services);
-        Target::Rule { ingress, rule }
     }
 
     /// The Ingress that serves a host inside the cluster, as gateways serve it:
