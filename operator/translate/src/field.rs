@@ -52,11 +52,25 @@ impl fmt::Display for AtSplit {
 
 /// A text from a manifest between quotes, on one line and short enough to read.
 pub(crate) fn quote(text: &str) -> String {
-    const LONGEST: usize = 100;
-    match text.char_indices().nth(LONGEST) {
+    match cut(text) {
         None => format!("{text:?}"),
-        Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
+        Some(start) => format!("{start:?}… ({} bytes)", text.len()),
     }
+}
+
+/// A text that is quoted already, short enough to read.
+pub(crate) fn shorten(text: String) -> String {
+    match cut(&text) {
+        None => text,
+        Some(start) => format!("{start}… ({} bytes)", text.len()),
+    }
+}
+
+/// The start of a text that is too long to show.
+fn cut(text: &str) -> Option<&str> {
+    const LONGEST: usize = 100;
+    let (end, _) = text.char_indices().nth(LONGEST)?;
+    text.get(..end)
 }
 
 #[cfg(test)]
@@ -73,6 +87,8 @@ mod tests {
     fn quotes_on_one_line_and_cuts_between_characters() {
         assert_eq!(quote("a\nb"), r#""a\nb""#);
         assert_eq!(quote(&"é".repeat(100)), format!("{:?}", "é".repeat(100)));
-        assert!(quote(&"é".repeat(101)).ends_with("… (202 bytes)"));
+        assert!(quote(&"é".repeat(101)).ends_with("é\"… (202 bytes)"));
+        assert_eq!(shorten("é".repeat(100)), "é".repeat(100));
+        assert!(shorten("é".repeat(101)).ends_with("é… (202 bytes)"));
     }
 }

@@ -5,7 +5,7 @@ use sluice_crds as crds;
 use sluice_crds::{FaultKind, FieldFault};
 use sluice_ir::Reason;
 
-use crate::field::AtRule;
+use crate::field::{AtRule, shorten};
 use crate::rejections::{Rejections, rejection};
 
 /// Notes every refusing fault of a spec; none means that it can be planned.
@@ -33,7 +33,7 @@ pub(crate) fn check(ingress: &crds::Ingress, rejections: &mut Rejections) {
             expected,
             ..
         } = fault;
-        rejections.add(rejection(reason, field, found, expected, fix));
+        rejections.add(rejection(reason, field, shorten(found), expected, fix));
     }
     for (index, rule) in ingress.spec.rules.iter().enumerate() {
         if rule.hosts.is_empty() {
@@ -47,3 +47,6 @@ pub(crate) fn check(ingress: &crds::Ingress, rejections: &mut Rejections) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,17 +3,16 @@ use sluice_crds::IntOrString;
 use super::*;
 use crate::fixture::{Around, external, gateway, ingress, path, plan, port, rule, service, split};
 
-fn upstream_of(service: crds::Service, asked: IntOrString) -> Result<Upstream, Rejection> {
+fn upstream_of(service: &crds::Service, asked: IntOrString) -> Result<Upstream, Rejection> {
     let mut split = split(&service.metadata.name, 100);
     split.service_port = asked;
     let ingress = ingress("hello", &[]);
     let config = crate::fixture::config();
-    let name = service.metadata.name.clone();
     let inputs = Inputs {
         ingress: &ingress,
         config: &config,
         now: jiff::Timestamp::UNIX_EPOCH,
-        services: [(name.as_str(), &service)].into(),
+        services: [(service.metadata.name.as_str(), service)].into(),
         secrets: [].into(),
         owners: [].into(),
         targets: [].into(),
@@ -37,7 +36,7 @@ fn a_port_is_found_by_number_and_by_name() {
     tcp.protocol = "TCP".into();
     let hello = service("hello", &[port("http", 80), udp, tcp, port("huge", 70_000)]);
     let of = |asked| {
-        let found = upstream_of(hello.clone(), asked);
+        let found = upstream_of(&hello, asked);
         found.map(|upstream| upstream.service_port.to_string())
     };
     assert_eq!(of(number(80)).as_deref(), Ok("default/hello/80"));
@@ -70,7 +69,7 @@ fn a_port_is_found_by_number_and_by_name() {
 fn ports_that_there_are_are_named_within_reason() {
     let expected = |count: i32| {
         let ports: Vec<_> = (1..=count).map(|number| port("", number)).collect();
-        upstream_of(service("hello", &ports), number(99))
+        upstream_of(&service("hello", &ports), number(99))
             .unwrap_err()
             .expected
     };
@@ -88,7 +87,7 @@ fn http2_is_what_the_port_says_of_itself() {
     let protocol = |name: &str, app_protocol: &str| {
         let mut port = port(name, 80);
         port.app_protocol = app_protocol.into();
-        let found = upstream_of(service("hello", &[port]), number(80));
+        let found = upstream_of(&service("hello", &[port]), number(80));
         found.unwrap().cluster.protocol
     };
     for name in [
@@ -129,35 +128,37 @@ fn http2_is_what_the_port_says_of_itself() {
 
 #[test]
 fn an_external_name_is_dialled_by_dns() {
-    let dns = |service, asked| upstream_of(service, asked).map(|found| found.cluster.discovery);
+    let dns = |service: &crds::Service, asked| {
+        upstream_of(service, asked).map(|found| found.cluster.discovery)
+    };
     let api = |port: u16| Discovery::Dns {
         name: "api.example.com".into(),
         port: NonZeroU16::new(port).unwrap(),
     };
     assert_eq!(
-        dns(external("x", "API.example.com."), number(80)),
+        dns(&external("x", "API.example.com."), number(80)),
         Ok(api(80))
     );
     assert_eq!(
-        dns(external("x", "api.example.com"), named("http")),
+        dns(&external("x", "api.example.com"), named("http")),
         Ok(api(80))
     );
-    assert!(dns(external("x", "api.example.com"), number(81)).is_err());
+    assert!(dns(&external("x", "api.example.com"), number(81)).is_err());
     let mut portless = external("x", "api.example.com");
     portless.spec.ports.clear();
-    assert_eq!(dns(portless.clone(), number(8443)), Ok(api(8443)));
-    assert!(dns(portless.clone(), named("http")).is_err());
-    assert!(dns(portless, number(0)).is_err());
+    assert_eq!(dns(&portless, number(8443)), Ok(api(8443)));
+    assert!(dns(&portless, named("http")).is_err());
+    assert!(dns(&portless, number(0)).is_err());
     let mut inside = service("x", &[]);
     inside.spec.external_name = "ignored.example.com".into();
-    assert!(dns(inside, number(80)).is_err());
+    assert!(dns(&inside, number(80)).is_err());
 }
 
 #[test]
 fn only_the_private_gateway_leads_back() {
-    assert!(upstream_of(gateway("x"), number(80)).unwrap().leads_back);
+    assert!(upstream_of(&gateway("x"), number(80)).unwrap().leads_back);
     let elsewhere = external("x", "sluice-internal.other.svc.cluster.local");
-    assert!(!upstream_of(elsewhere, number(80)).unwrap().leads_back);
+    assert!(!upstream_of(&elsewhere, number(80)).unwrap().leads_back);
 }
 
 #[test]
