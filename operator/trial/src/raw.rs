@@ -36,7 +36,7 @@ pub async fn http1(address: SocketAddr, tls: Option<&Tls>, request: &[u8]) -> io
     let mut stream = dial(address, tls).await?.stream;
     let exchange = async {
         // A peer that closes while it is written to has given its answer.
-        if stream.write_all(request).await.is_err() {
+        if send(&mut stream, request).await.is_err() {
             return Ok(Taken::Closed);
         }
         let mut head = Vec::new();
@@ -77,7 +77,7 @@ pub async fn http2(
         wire.extend(frame(Frame::Settings, 0, 0, &[]));
         // 0x4: end of headers, 0x1: end of stream.
         wire.extend(frame(Frame::Headers, 0x5, 1, &header_block(fields)));
-        if stream.write_all(&wire).await.is_err() {
+        if send(&mut stream, &wire).await.is_err() {
             return Ok(Taken::Closed);
         }
         // Bounded: a peer says little before it answers.
@@ -100,6 +100,12 @@ pub async fn http2(
         Err(io::ErrorKind::InvalidData.into())
     };
     patiently(exchange).await
+}
+
+/// Writes and flushes: TLS may hold back what the socket did not take at once.
+async fn send(stream: &mut Box<dyn Duplex>, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }
 
 async fn patiently(exchange: impl Future<Output = io::Result<Taken>>) -> io::Result<Taken> {

@@ -319,3 +319,47 @@ async fn redirects_spare_the_acme_challenge_and_believe_no_client() {
         (301, "https://secure.example.com/")
     );
 }
+
+/// The first handshakes of a name all wait for one answer of the xDS server;
+/// none of them may be forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_first_handshakes_at_once() {
+    let Some(mut stage) = stage().await else {
+        return;
+    };
+    let [backend] = backends(["b"]).await;
+    let mut objects = service("b", &[backend.address()]);
+    let hosts = ["one.example.com", "two.example.com"];
+    for host in hosts {
+        let name = host.split('.').next().unwrap();
+        objects.push(issue(&[host]).unwrap().secret(NAMESPACE, name));
+        objects.push(with_tls(name, host, name, "Enabled"));
+    }
+    stage.apply(&objects).await;
+    let https = stage.edge().external_https;
+    let mut asks = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let host = hosts[number % 2];
+        asks.spawn(async move {
+            let mut target = Target::tls(https, Mode::Fresh, Tls::http1(host));
+            target.timeout = std::time::Duration::from_secs(8);
+            Line::new(target).send(&Ask::get(host, "/")).await
+        });
+    }
+    let answers = asks.join_all().await;
+    let lost: Vec<_> = answers
+        .iter()
+        .filter(|answer| {
+            !answer
+                .outcome
+                .as_ref()
+                .is_ok_and(|reply| reply.status == 200)
+        })
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} of 100: {:?}",
+        lost.len(),
+        lost[0].outcome
+    );
+}
