@@ -309,3 +309,35 @@ fn a_scope_may_be_repointed_in_place() {
     );
     assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
 }
+
+#[test]
+fn a_circle_through_a_table_that_is_already_there_is_none() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &["x.example.com", "a.example.com"]));
+    scene.publish(ingress("b", &["y.example.com"]));
+    // `b` serves `x` before its scope leads there.
+    let both = "hosts=x.example.com,y.example.com";
+    scene.publish(vec![table("ext/ns/b", both)]);
+    let peer = scene.join_ready("gw");
+    scene.came(peer);
+    scene.change(
+        vec![
+            table("ext/ns/a", "hosts=a.example.com,y.example.com"),
+            scope("ext/ns/b/x.example.com"),
+            scope("ext/ns/a/y.example.com"),
+        ],
+        &[
+            (Kind::Scope, "ext/ns/a/x.example.com"),
+            (Kind::Scope, "ext/ns/b/y.example.com"),
+        ],
+    );
+    scene.settle();
+    let kinds: Vec<String> = scene
+        .came(peer)
+        .iter()
+        .map(|line| line.split(' ').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds, ["SRDS", "RDS", "SRDS"]);
+    assert!(scene.gateway(peer).lost_hosts.is_empty());
+    scene.assert_unharmed();
+}

@@ -269,3 +269,53 @@ fn acknowledged_means_that_the_tables_are_there_too() {
     scene.settle();
     assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
 }
+
+#[test]
+fn a_new_host_waits_for_the_clusters_of_its_table_too() {
+    let mut scene = Scene::new();
+    let peer = scene.join_ready("gw");
+    // The scope of an older revision than its table, which needs a new cluster.
+    scene.publish(vec![scope("ext/ns/a/a.example.com")]);
+    scene.publish(vec![
+        cluster("ns/a/80", "v1"),
+        endpoints("ns/a/80", "e"),
+        table("ext/ns/a", "clusters=ns/a/80"),
+    ]);
+    scene.came(peer);
+    scene.settle();
+    assert_eq!(
+        scene.came(peer),
+        [
+            "CDS ns/a/80",
+            "EDS ns/a/80",
+            "SRDS ext/ns/a/a.example.com",
+            "RDS ext/ns/a"
+        ]
+    );
+}
+
+#[test]
+fn a_table_whose_change_is_out_is_uncertain_even_if_it_is_taken_back() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &["a.example.com"]));
+    let peer = scene.join_ready("gw");
+    scene.came(peer);
+    let before = "hosts=a.example.com;clusters=ns/a/80";
+    scene.publish(vec![table("ext/ns/a", "v2")]);
+    let out = scene.poll(peer);
+    scene.publish(vec![
+        table("ext/ns/a", before),
+        scope("ext/ns/a/b.example.com"),
+    ]);
+    assert!(scene.poll(peer).is_empty(), "the new host waits");
+    out.iter().for_each(|r| scene.gateway(peer).take(r));
+    scene.settle();
+    assert_eq!(
+        scene.came(peer),
+        [
+            "RDS ext/ns/a",
+            "RDS ext/ns/a",
+            "SRDS ext/ns/a/b.example.com"
+        ]
+    );
+}
