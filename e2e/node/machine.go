@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/e2e/node/internal/layout"
+)
+
+// checkMachine says in one line why no node can be here, if so.
+func checkMachine() error {
+	if runtime.GOOS != "linux" {
+		return fmt.Errorf("a node takes Linux, this is %s", runtime.GOOS)
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("a node takes root, to make namespaces and mounts")
+	}
+	for _, program := range []string{"/usr/bin/etcd", "/usr/bin/containerd", "/usr/bin/ctr", "/usr/sbin/runc", layout.CNIPlugins + "/bridge"} {
+		if _, err := os.Stat(program); err != nil {
+			return fmt.Errorf("%s is missing; hack/install-node-packages installs Debian's", program)
+		}
+	}
+	for _, program := range []string{"ip", "iptables", "conntrack", "nsenter", "mount"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%s is missing; hack/install-node-packages installs Debian's", program)
+		}
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		return errors.New("go is not on PATH; it builds Kubernetes and Knative")
+	}
+	filesystems, err := os.ReadFile("/proc/filesystems")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(filesystems), "\toverlay\n") {
+		if err := loadModule("overlay"); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Stat("/proc/sys/net/bridge/bridge-nf-call-iptables"); err != nil {
+		if err := loadModule("br_netfilter"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func loadModule(name string) error {
+	if said, err := exec.Command("modprobe", name).CombinedOutput(); err != nil {
+		return fmt.Errorf("the kernel has no %s, and modprobe cannot load it: %w: %s", name, err, strings.TrimSpace(string(said)))
+	}
+	return nil
+}
+
+// takeLock waits for whoever changes the node now.
+func takeLock(folders layout.Folders) (*os.File, error) {
+	if err := os.MkdirAll(folders.Cache, 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(folders.Lock(), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		fmt.Fprintf(os.Stderr, "waiting for another run that holds %s\n", lock.Name())
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%s: %w", folders.Lock(), err)
+	}
+	return lock, nil
+}
+
+// keepLock takes over the lock that the first half of `up` left open, and hides it
+// from the programs this one starts.
+func keepLock() error {
+	var descriptor int
+	if _, err := fmt.Sscan(os.Getenv(lockVariable), &descriptor); err != nil {
+		return errors.New("--inside is for up itself")
+	}
+	_, err := unix.FcntlInt(uintptr(descriptor), unix.F_SETFD, unix.FD_CLOEXEC)
+	return err
+}

@@ -1,0 +1,98 @@
+// The node: a real Kubernetes of one node on a Debian machine, with no container
+// tool and no registry, for tests from end to end.
+//
+// Reads: the Go modules beside this one; Debian's etcd, containerd, runc, CNI plugins.
+// Gives: a cluster with Knative Serving, in namespaces of its own; its kubeconfig; logs.
+// Never: changes the machine's network, mounts or services; outlives `down`.
+// Start: up.go is the whole of it in order; internal/supervisor is how it is kept apart.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"sluice/e2e/node/internal/layout"
+	"sluice/e2e/node/internal/supervisor"
+)
+
+const usage = `usage: node COMMAND
+
+  up [--audit] [--modules DIR]  bring the node up, or what is missing of it
+  down                          end it, and remove all it made but caches and logs
+  status                        what runs; exit 1 where something does not
+  kubeconfig                    print the path of the administrator's kubeconfig
+  exec -- PROGRAM [ARGUMENT…]   run a program in the node's network, with KUBECONFIG set
+  enter -- PROGRAM [ARGUMENT…]  run a program in all of the node's namespaces
+  load ARCHIVE…                 import container images
+  start DAEMON | stop DAEMON    for tests of bad days
+`
+
+// errUsage ends the program by the usage text.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	err := run(ctx, os.Args[1:])
+	switch {
+	case err == nil:
+	case errors.Is(err, errUsage):
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "node:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, arguments []string) error {
+	if len(arguments) == 0 {
+		return errUsage
+	}
+	folders, err := layout.Find()
+	if err != nil {
+		return err
+	}
+	command, rest := arguments[0], arguments[1:]
+	switch command {
+	case "up":
+		return up(ctx, folders, rest)
+	case "down":
+		return down(folders)
+	case "status":
+		return status(folders)
+	case "kubeconfig":
+		if _, err := running(folders); err != nil {
+			return err
+		}
+		fmt.Println(folders.Kubeconfig())
+		return nil
+	case "exec", "enter":
+		return execute(folders, command, rest)
+	case "load":
+		return load(folders, rest)
+	case "start", "stop":
+		return switchDaemon(folders, command, rest)
+	case "init":
+		// Started by `up` as the first process of the node's namespaces.
+		if len(rest) != 1 || os.Getpid() != 1 {
+			return errUsage
+		}
+		return supervisor.Main(folders, rest[0])
+	default:
+		return errUsage
+	}
+}
+
+// running is the node, or an error that says how to have one.
+func running(folders layout.Folders) (*supervisor.Node, error) {
+	node, err := supervisor.Find(folders)
+	if err == nil && node == nil {
+		err = errors.New("the node does not run; make cluster brings it up")
+	}
+	return node, err
+}

@@ -1,0 +1,411 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/e2e/node/internal/artifact"
+	"sluice/e2e/node/internal/cgroup"
+	"sluice/e2e/node/internal/cluster"
+	"sluice/e2e/node/internal/component"
+	"sluice/e2e/node/internal/layout"
+	"sluice/e2e/node/internal/step"
+	"sluice/e2e/node/internal/supervisor"
+)
+
+// daemonGrace is between SIGTERM and SIGKILL.
+const daemonGrace = 20 * time.Second
+
+// Limits of what is waited for, each several times what it takes on two busy cores.
+const (
+	daemonLimit     = time.Minute
+	nodeLimit       = 2 * time.Minute
+	deploymentLimit = 4 * time.Minute
+)
+
+// keptLogs is how many starts' logs are kept.
+const keptLogs = 10
+
+// lockVariable hands the lock's descriptor on to the second half of `up`.
+const lockVariable = "SLUICE_NODE_LOCK"
+
+type upOptions struct {
+	audit   bool
+	modules string
+	inside  bool
+}
+
+// up brings the node up in two halves: builds and namespaces on the machine, then,
+// executed anew inside the node's network, daemons and cluster.
+func up(ctx context.Context, folders layout.Folders, arguments []string) error {
+	var options upOptions
+	flags := flag.NewFlagSet("up", flag.ContinueOnError)
+	flags.BoolVar(&options.audit, "audit", false, "have the API server log each request's metadata to audit.log")
+	flags.StringVar(&options.modules, "modules", "e2e", "folder of the Go modules")
+	flags.BoolVar(&options.inside, "inside", false, "the second half: in the node's network, with all built")
+	if err := flags.Parse(arguments); err != nil || flags.NArg() > 0 {
+		return errUsage
+	}
+	progress := step.Begin(os.Stdout)
+	if options.inside {
+		if err := inside(ctx, folders, options, progress); err != nil {
+			return err
+		}
+		return nil
+	}
+
+	if err := checkMachine(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(folders.Artifacts(), 0o755); err != nil {
+		return err
+	}
+	lock, err := takeLock(folders)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+
+	node, err := supervisor.Find(folders)
+	if err != nil {
+		return err
+	}
+	var logs string
+	if node != nil {
+		logs = node.Logs
+	} else if logs, err = newLogs(folders); err != nil {
+		return err
+	}
+	built, err := buildAll(artifact.Builder{
+		Modules: options.modules, Cache: folders.Artifacts(), Logs: logs, Progress: progress,
+	})
+	if err != nil {
+		return err
+	}
+	if node == nil {
+		if node, err = begin(folders, logs, progress); err != nil {
+			return err
+		}
+	} else {
+		progress.Say("namespaces", "there already, first process %d", node.PID)
+	}
+	if err := built.write(folders); err != nil {
+		return err
+	}
+	return goInside(node, options, lock, progress)
+}
+
+// begin makes the namespaces and cgroups of a node, after whatever an earlier one left.
+func begin(folders layout.Folders, logs string, progress *step.Progress) (node *supervisor.Node, err error) {
+	return node, progress.Do("namespaces", func() (string, error) {
+		if err := clean(folders); err != nil {
+			return "", err
+		}
+		if err := cgroup.Ensure(); err != nil {
+			return "", err
+		}
+		if node, err = supervisor.Start(folders, logs); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("made, first process %d", node.PID), nil
+	})
+}
+
+// goInside executes this program anew in the node's network. The lock goes with it.
+func goInside(node *supervisor.Node, options upOptions, lock *os.File, progress *step.Progress) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if _, err := unix.FcntlInt(lock.Fd(), unix.F_SETFD, 0); err != nil {
+		return err
+	}
+	argv := []string{program, "up", "--inside"}
+	if options.audit {
+		argv = append(argv, "--audit")
+	}
+	return node.Exec(argv, append(os.Environ(), progress.Environment(), fmt.Sprintf("%s=%d", lockVariable, lock.Fd())))
+}
+
+func inside(ctx context.Context, folders layout.Folders, options upOptions, progress *step.Progress) error {
+	if err := keepLock(); err != nil {
+		return err
+	}
+	node, err := running(folders)
+	if err != nil {
+		return err
+	}
+	built, err := readBuilt(folders)
+	if err != nil {
+		return err
+	}
+	var daemons component.Daemons
+	err = progress.Do("configuration", func() (string, error) {
+		daemons, err = component.Write(folders, component.Options{
+			Kubernetes: built.Kubernetes, PauseImage: built.Pause.Name, Audit: options.audit,
+		})
+		return folders.Configuration(), err
+	})
+	if err != nil {
+		return err
+	}
+	api, err := cluster.Open(folders.Kubeconfig())
+	if err != nil {
+		return err
+	}
+	if err := startDaemons(ctx, node, daemons, built, api, progress); err != nil {
+		return err
+	}
+	if err := furnish(ctx, api, built, progress); err != nil {
+		return err
+	}
+	err = api.Prove(ctx, built.Backends["runtime"].Name, built.Backends["httpproxy"].Name, func(proof cluster.Proof) {
+		progress.Say(proof.Name, "%s (%.1fs)", proof.Outcome, proof.Took.Seconds())
+	})
+	if err != nil {
+		return err
+	}
+	progress.Say("up", "KUBECONFIG=%s, in the network of process %d; logs in %s", folders.Kubeconfig(), node.PID, node.Logs)
+	return nil
+}
+
+// startDaemons starts what is not running, in the order in which each needs another.
+func startDaemons(ctx context.Context, node *supervisor.Node, daemons component.Daemons, built everything, api *cluster.Cluster, progress *step.Progress) error {
+	ensure := func(spec supervisor.Spec, ready func(context.Context) error) error {
+		return progress.Do(spec.Name, func() (string, error) {
+			if err := node.Ensure(spec, daemonGrace); err != nil {
+				return "", err
+			}
+			alive := func() error { return node.Ended(spec.Name) }
+			return "ready", cluster.Until(ctx, daemonLimit, alive, ready)
+		})
+	}
+	if err := ensure(daemons.Containerd, func(ctx context.Context) error {
+		_, err := images(ctx, node)
+		return err
+	}); err != nil {
+		return err
+	}
+	// Images are unpacked while the API server starts: the one waits for the disk,
+	// the other for the processor.
+	var loading sync.WaitGroup
+	var loaded error
+	loading.Go(func() {
+		loaded = progress.Do("images", func() (string, error) { return loadImages(ctx, node, built.archives()) })
+	})
+	err := func() error {
+		if err := ensure(daemons.Etcd, etcdHealthy); err != nil {
+			return err
+		}
+		if err := ensure(daemons.APIServer, api.Ready); err != nil {
+			return err
+		}
+		version, err := api.Version()
+		if err != nil {
+			return err
+		}
+		if version != artifact.KubernetesVersion {
+			return fmt.Errorf("the API server says it is %s, expected %s", version, artifact.KubernetesVersion)
+		}
+		return progress.Do("node", func() (string, error) {
+			var names []string
+			for _, spec := range daemons.Rest {
+				if err := node.Ensure(spec, daemonGrace); err != nil {
+					return "", err
+				}
+				names = append(names, spec.Name)
+			}
+			alive := func() error {
+				var ended []error
+				for _, name := range names {
+					ended = append(ended, node.Ended(name))
+				}
+				return errors.Join(ended...)
+			}
+			return version + " ready", cluster.Until(ctx, nodeLimit, alive, func(ctx context.Context) error {
+				return api.NodeReady(ctx, layout.NodeName)
+			})
+		})
+	}()
+	loading.Wait()
+	return errors.Join(err, loaded)
+}
+
+func etcdHealthy(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, component.EtcdHealth, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("etcd: %s", response.Status)
+	}
+	return nil
+}
+
+// furnish puts DNS and Knative into the cluster.
+func furnish(ctx context.Context, api *cluster.Cluster, built everything, progress *step.Progress) error {
+	err := progress.Do("manifests", func() (string, error) {
+		if err := api.ApplyDNS(ctx, built.CoreDNS.Name); err != nil {
+			return "", err
+		}
+		names := map[string]string{}
+		for program, archive := range built.Serving {
+			names[program] = archive.Name
+		}
+		count, err := api.ApplyKnative(ctx, cluster.Knative{
+			Manifests: built.Manifests, Images: names, Registry: artifact.Registry,
+		})
+		return fmt.Sprintf("CoreDNS and %d objects of Knative applied", count), err
+	})
+	if err != nil {
+		return err
+	}
+	for _, deployments := range []struct{ name, namespace string }{
+		{"coredns", cluster.DNSNamespace}, {"knative", cluster.ServingNamespace},
+	} {
+		err := progress.Do(deployments.name, func() (string, error) {
+			return "available", cluster.Until(ctx, deploymentLimit, nil, func(ctx context.Context) error {
+				return api.Available(ctx, deployments.namespace)
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return progress.Do("webhooks", func() (string, error) {
+		return "admit what is right and refuse what is not", cluster.Until(ctx, daemonLimit, nil, api.WebhooksAdmit)
+	})
+}
+
+// newLogs makes the folder of this start and removes the oldest ones.
+func newLogs(folders layout.Folders) (string, error) {
+	logs := filepath.Join(folders.Logs(), time.Now().UTC().Format("20060102T150405.000"))
+	if err := os.MkdirAll(logs, 0o755); err != nil {
+		return "", err
+	}
+	latest := folders.LatestLogs()
+	if err := os.Remove(latest); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	if err := os.Symlink(filepath.Base(logs), latest); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(folders.Logs())
+	if err != nil {
+		return "", err
+	}
+	var starts []string
+	for _, entry := range entries {
+		if entry.IsDir() {
+			starts = append(starts, entry.Name())
+		}
+	}
+	// Their names sort by time.
+	slices.Sort(starts)
+	for _, old := range starts[:max(0, len(starts)-keptLogs)] {
+		if err := os.RemoveAll(filepath.Join(folders.Logs(), old)); err != nil {
+			return "", err
+		}
+	}
+	return logs, nil
+}
+
+// everything that was built, as the second half reads it.
+type everything struct {
+	// Kubernetes is the folder of its programs; Manifests that of Knative's.
+	Kubernetes string
+	Manifests  string
+	// Conformance is the program of Knative's ingress suite.
+	Conformance string
+	Pause       artifact.Archive
+	CoreDNS     artifact.Archive
+	// Serving and Backends by program.
+	Serving  map[string]artifact.Archive
+	Backends map[string]artifact.Archive
+}
+
+func buildAll(builder artifact.Builder) (everything, error) {
+	var all everything
+	var built [5]artifact.Built
+	for i, group := range []artifact.Group{
+		artifact.Kubernetes(), artifact.CoreDNS(), artifact.Pause(), artifact.Knative(), artifact.Conformance(),
+	} {
+		var err error
+		if built[i], err = builder.Build(group); err != nil {
+			return all, err
+		}
+	}
+	kubernetes, coredns, pause, knative, conformance := built[0], built[1], built[2], built[3], built[4]
+	all.Kubernetes, all.Manifests = kubernetes.Folder, knative.Folder
+	all.Conformance = conformance.Program("conformance.test")
+
+	var err error
+	if all.Pause, err = builder.Image(pause, "pause", "pause"); err != nil {
+		return all, err
+	}
+	if all.CoreDNS, err = builder.Image(coredns, "coredns", "coredns"); err != nil {
+		return all, err
+	}
+	images := func(repository string, programs []string) (map[string]artifact.Archive, error) {
+		archives := map[string]artifact.Archive{}
+		for _, program := range programs {
+			if archives[program], err = builder.Image(knative, program, repository+"/"+program); err != nil {
+				return nil, err
+			}
+		}
+		return archives, nil
+	}
+	if all.Serving, err = images("serving", artifact.ServingPrograms); err != nil {
+		return all, err
+	}
+	// Serving's own suite has backends of the same names that are other programs.
+	all.Backends, err = images("networking", artifact.BackendPrograms)
+	return all, err
+}
+
+func (e everything) archives() []artifact.Archive {
+	archives := []artifact.Archive{e.Pause, e.CoreDNS}
+	for _, group := range []map[string]artifact.Archive{e.Serving, e.Backends} {
+		for _, archive := range group {
+			archives = append(archives, archive)
+		}
+	}
+	slices.SortFunc(archives, func(a, b artifact.Archive) int { return strings.Compare(a.Name, b.Name) })
+	return archives
+}
+
+func builtFile(folders layout.Folders) string { return filepath.Join(folders.Run(), "built.json") }
+
+func (e everything) write(folders layout.Folders) error {
+	content, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(builtFile(folders), content, 0o644)
+}
+
+func readBuilt(folders layout.Folders) (everything, error) {
+	var all everything
+	content, err := os.ReadFile(builtFile(folders))
+	if err != nil {
+		return all, err
+	}
+	return all, json.Unmarshal(content, &all)
+}
