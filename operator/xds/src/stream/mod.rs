@@ -141,7 +141,7 @@ impl Stream {
         // What one pass settles may be what another name waited for, and then
         // no request would come to try again.
         while self.pass(store, now, &mut responses) || self.let_clusters_go(now) {}
-        self.note_acked();
+        self.acked = self.acked.max(self.settled());
         responses
     }
 
@@ -224,15 +224,5 @@ impl Stream {
         Some(oldest.map_or(self.cursor, |oldest| {
             self.cursor.min(oldest.saturating_sub(1))
         }))
-    }
-
-    fn note_acked(&mut self) {
-        let missing = self.readiness.is_some()
-            && !self.types[Kind::RouteTable]
-                .held
-                .contains_key(name::READINESS_TABLE);
-        if !missing {
-            self.acked = self.acked.max(self.settled());
-        }
     }
 }

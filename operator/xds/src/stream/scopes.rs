@@ -91,11 +91,6 @@ impl Scopes {
         self.by_table.get(table).into_iter().flatten()
     }
 
-    /// The tables that scopes lead to.
-    pub(super) fn tables(&self) -> impl Iterator<Item = &str> {
-        self.by_table.keys().map(String::as_str)
-    }
-
     pub(super) fn anchors(&self) -> impl Iterator<Item = &Arc<str>> {
         self.anchors.iter()
     }

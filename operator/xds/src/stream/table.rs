@@ -101,11 +101,4 @@ impl Stream {
         }
         false
     }
-
-    /// Whether every table that a scope leads to is there.
-    pub(super) fn all_tables_present(&self, store: &Store) -> bool {
-        self.scopes
-            .tables()
-            .all(|table| matches!(self.table(table, store), Table::Present | Table::Never))
-    }
 }

@@ -37,7 +37,7 @@ impl Stream {
         let mut settled = false;
         for kind in ORDER {
             if kind == Kind::RouteTable {
-                self.release_readiness(store);
+                self.release_readiness();
             }
             if !self.types[kind].active || self.types[kind].outstanding.is_some() {
                 continue;
@@ -180,12 +180,11 @@ impl Stream {
     }
 
     /// Lets the readiness table go once all of its time is settled.
-    fn release_readiness(&mut self, store: &Store) {
+    fn release_readiness(&mut self) {
         let Some((target, mark)) = self.readiness else {
             return;
         };
-        let quiet = self.settled().is_some_and(|settled| settled >= target);
-        if !quiet || !self.all_tables_present(store) {
+        if self.settled().is_none_or(|settled| settled < target) {
             return;
         }
         self.readiness = None;

@@ -312,3 +312,17 @@ fn the_readiness_table_follows_its_changes() {
         .body(Kind::RouteTable, name::READINESS_TABLE);
     assert_eq!(body, Some("v2"));
 }
+
+#[test]
+fn readiness_needs_no_further_event_when_the_last_thing_due_was_nothing() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &["a.example.com"]));
+    let peer = scene.join_ready("gw");
+    // A change that is taken back before anybody looked.
+    let before = scene.world[&(Kind::RouteTable, "ext/ns/a".to_owned())].clone();
+    scene.publish(vec![table("ext/ns/a", "v2")]);
+    scene.publish(vec![before, table(name::READINESS_TABLE, "v2")]);
+    let responses = scene.poll(peer);
+    let brief: Vec<String> = responses.iter().map(crate::scene::brief).collect();
+    assert_eq!(brief, ["RDS sluice/readiness"]);
+}
