@@ -167,8 +167,22 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
+/// What is right in its place for the most part, and anything otherwise: faults
+/// are found beside what works, not only one at a time.
+fn mostly(right: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop_oneof![
+        30 => select(right).prop_map(str::to_owned),
+        1 => text(),
+    ]
+}
+
 fn texts() -> impl Strategy<Value = BTreeMap<String, String>> {
     btree_map(text(), text(), 0..3)
+}
+
+fn headers() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let name = mostly(&["x-a", "X-A", "x-b", "knative-serving-tag"]);
+    btree_map(name, mostly(&["1", "2", "100%"]), 0..2)
 }
 
 fn number() -> impl Strategy<Value = i64> {
@@ -180,146 +194,163 @@ fn number() -> impl Strategy<Value = i64> {
 
 fn port() -> impl Strategy<Value = Value> {
     prop_oneof![
-        number().prop_map(|n| json!(n)),
-        text().prop_map(|t| json!(t))
+        8 => Just(json!(80)),
+        8 => Just(json!("http")),
+        1 => number().prop_map(|n| json!(n)),
+        1 => text().prop_map(|t| json!(t)),
     ]
 }
 
+const NAMES: &[&str] = &["a", "b", "gateway", "a.example.com"];
+
+/// Names and namespaces of objects are checked before they get here.
 fn metadata() -> impl Strategy<Value = Value> {
-    let name = select(vec!["a", "b", "http"]);
+    let namespace = select(vec!["default", "default", "default", "other"]);
     let label = select(vec!["Public", "Private"]);
     let managed = select(vec!["endpointslicemirroring-controller.k8s.io", "x"]);
-    (
-        name.clone(),
-        select(vec!["default", "other"]),
-        label,
-        name,
-        managed,
-    )
-        .prop_map(|(name, namespace, label, service, managed)| {
+    (select(NAMES), namespace, label, select(NAMES), managed).prop_map(
+        |(name, namespace, label, service, managed)| {
             json!({"name": name, "namespace": namespace, "labels": {
                 "networking.internal.knative.dev/serviceType": label,
                 "kubernetes.io/service-name": service,
                 "endpointslice.kubernetes.io/managed-by": managed,
             }})
-        })
+        },
+    )
 }
 
 fn split() -> impl Strategy<Value = Value> {
-    (
-        select(vec!["default", "default", "other"]),
-        text(),
-        port(),
-        number(),
-        texts(),
-    )
-        .prop_map(|(namespace, name, port, percent, headers)| {
-            json!({"serviceNamespace": namespace, "serviceName": name, "servicePort": port,
-                "percent": percent, "appendHeaders": headers})
-        })
+    let named = (mostly(&["default"]), mostly(NAMES));
+    (named, port(), number(), headers()).prop_map(|((namespace, name), port, percent, headers)| {
+        json!({"serviceNamespace": namespace, "serviceName": name, "servicePort": port,
+            "percent": percent, "appendHeaders": headers})
+    })
 }
 
 /// Splits whose percentages add up more often than not.
 fn splits() -> impl Strategy<Value = Vec<Value>> {
-    let whole = split().prop_map(|mut split| {
-        split["percent"] = json!(100);
-        split["serviceNamespace"] = json!("default");
-        vec![split]
+    let shares = prop_oneof![
+        6 => Just(vec![100]),
+        1 => Just(vec![0]),
+        3 => Just(vec![50, 50]),
+        1 => Just(vec![100, 0]),
+    ];
+    let adding_up = shares.prop_flat_map(|shares| {
+        let count = shares.len();
+        vec(split(), count).prop_map(move |mut splits| {
+            for (split, percent) in splits.iter_mut().zip(&shares) {
+                split["percent"] = json!(percent);
+            }
+            splits
+        })
     });
-    let halves = vec(split(), 2).prop_map(|mut splits| {
-        for split in &mut splits {
-            split["percent"] = json!(50);
-            split["serviceNamespace"] = json!("default");
-        }
-        splits
-    });
-    prop_oneof![5 => whole, 3 => halves, 1 => vec(split(), 0..3)]
+    prop_oneof![40 => adding_up, 1 => vec(split(), 0..3)]
 }
 
 fn path() -> impl Strategy<Value = Value> {
-    (
-        text(),
-        text(),
-        btree_map(text(), text(), 0..2),
-        splits(),
-        texts(),
-    )
-        .prop_map(|(path, rewrite, headers, splits, set)| {
+    let prefix = mostly(&["", "/", "/a", "/a/b", "/.well-known/acme-challenge/x"]);
+    let rewrite = mostly(&["", "", "b.example.com", "a.default.svc.cluster.local"]);
+    (prefix, rewrite, headers(), splits(), headers()).prop_map(
+        |(path, rewrite, headers, splits, set)| {
             let headers: BTreeMap<String, Value> = headers
                 .into_iter()
                 .map(|(name, exact)| (name, json!({"exact": exact})))
                 .collect();
             json!({"path": path, "rewriteHost": rewrite, "headers": headers, "splits": splits,
                 "appendHeaders": set})
-        })
-}
-
-fn ingress() -> impl Strategy<Value = Value> {
-    let visibility = prop_oneof![
-        8 => select(vec!["", "ExternalIP", "ClusterLocal"]).prop_map(str::to_owned),
-        1 => text()
-    ];
-    let rule = (
-        vec(text(), 0..4),
-        visibility,
-        option::weighted(0.95, vec(path(), 0..3)),
-    );
-    let rule = rule.prop_map(|(hosts, visibility, paths)| {
-        let http = paths.map(|paths| json!({"paths": paths}));
-        json!({"hosts": hosts, "visibility": visibility, "http": http})
-    });
-    let tls = (
-        vec(text(), 0..3),
-        text(),
-        select(vec!["default", "default", "other"]),
-    );
-    let tls = tls.prop_map(|(hosts, name, namespace)| {
-        json!({"hosts": hosts, "secretName": name, "secretNamespace": namespace})
-    });
-    let option = prop_oneof![8 => select(vec!["", "Enabled", "Redirected"]).prop_map(str::to_owned),
-        1 => text()];
-    (metadata(), vec(rule, 0..3), vec(tls, 0..2), option).prop_map(
-        |(metadata, rules, tls, option)| {
-            json!({"kind": "Ingress", "metadata": metadata,
-                "spec": {"rules": rules, "tls": tls, "httpOption": option}})
         },
     )
 }
 
+fn ingress() -> impl Strategy<Value = Value> {
+    let host = || {
+        mostly(&[
+            "a.example.com",
+            "b.example.com",
+            "a.default",
+            "a.default.svc.cluster.local",
+        ])
+    };
+    let hosts = prop_oneof![30 => vec(host(), 1..4), 1 => vec(host(), 0..4)];
+    let paths = option::weighted(
+        0.97,
+        prop_oneof![15 => vec(path(), 1..4), 1 => vec(path(), 0..2)],
+    );
+    let visibility = mostly(&["", "ExternalIP", "ClusterLocal"]);
+    let rule = (hosts, visibility, paths).prop_map(|(hosts, visibility, paths)| {
+        let http = paths.map(|paths| json!({"paths": paths}));
+        json!({"hosts": hosts, "visibility": visibility, "http": http})
+    });
+    let all = [
+        "a.example.com",
+        "b.example.com",
+        "a.default",
+        "a.default.svc.cluster.local",
+    ];
+    let all = all.map(str::to_owned).to_vec();
+    let covering = prop_oneof![2 => Just(all), 1 => vec(host(), 0..4)];
+    let tls = (covering, select(NAMES), mostly(&["default"]));
+    let tls = tls.prop_map(|(hosts, name, namespace)| {
+        json!({"hosts": hosts, "secretName": name, "secretNamespace": namespace})
+    });
+    let option = mostly(&["", "Enabled", "Redirected"]);
+    let rules = prop_oneof![15 => vec(rule.boxed(), 1..4), 1 => Just(Vec::new())];
+    (metadata(), rules, vec(tls, 0..2), option).prop_map(|(metadata, rules, tls, option)| {
+        json!({"kind": "Ingress", "metadata": metadata,
+            "spec": {"rules": rules, "tls": tls, "httpOption": option}})
+    })
+}
+
 fn service() -> impl Strategy<Value = Value> {
-    let port = (text(), number(), text(), text()).prop_map(|(name, port, app, protocol)| {
+    let app_protocol = mostly(&["", "kubernetes.io/h2c"]);
+    let port = (
+        mostly(&["http", "grpc"]),
+        number(),
+        app_protocol,
+        mostly(&["", "TCP"]),
+    );
+    let port = port.prop_map(|(name, port, app, protocol)| {
         json!({"name": name, "port": port, "appProtocol": app, "protocol": protocol})
     });
-    (metadata(), vec(port, 0..4), text(), text()).prop_map(|(metadata, ports, kind, name)| {
+    let usual = json!({"name": "http", "port": 80});
+    let ports = vec(port, 0..3).prop_map(move |mut ports| {
+        ports.push(usual.clone());
+        ports
+    });
+    let kind = mostly(&["", "ClusterIP", "ExternalName"]);
+    let name = mostly(&["gateway.sluice.svc", "api.example.net"]);
+    (metadata(), ports, kind, name).prop_map(|(metadata, ports, kind, name)| {
         json!({"kind": "Service", "metadata": metadata,
             "spec": {"ports": ports, "type": kind, "externalName": name}})
     })
 }
 
 fn endpoints() -> impl Strategy<Value = Value> {
-    let port = (text(), number()).prop_map(|(name, port)| json!({"name": name, "port": port}));
-    let address = || text().prop_map(|ip| json!({"ip": ip}));
-    let subset = (vec(address(), 0..3), vec(address(), 0..2), vec(port, 0..3)).prop_map(
-        |(addresses, not_ready, ports)| {
-            json!({"addresses": addresses, "notReadyAddresses": not_ready, "ports": ports})
-        },
-    );
+    let port = (mostly(&["http"]), number());
+    let port = port.prop_map(|(name, port)| json!({"name": name, "port": port}));
+    let address = || mostly(&["10.0.0.1", "10.0.0.2"]).prop_map(|ip| json!({"ip": ip}));
+    let subset = (vec(address(), 0..3), vec(address(), 0..2), vec(port, 0..3));
+    let subset = subset.prop_map(|(addresses, not_ready, ports)| {
+        json!({"addresses": addresses, "notReadyAddresses": not_ready, "ports": ports})
+    });
     (metadata(), vec(subset, 0..3)).prop_map(|(metadata, subsets)| {
         json!({"kind": "Endpoints", "metadata": metadata, "subsets": subsets})
     })
 }
 
 fn slice() -> impl Strategy<Value = Value> {
-    let port =
-        (text(), option::of(number())).prop_map(|(name, port)| json!({"name": name, "port": port}));
+    let port = (mostly(&["http"]), option::of(number()));
+    let port = port.prop_map(|(name, port)| json!({"name": name, "port": port}));
     let flag = || option::of(any::<bool>());
-    let endpoint = (vec(text(), 0..3), flag(), flag(), flag()).prop_map(
+    let address = mostly(&["10.0.0.1", "10.0.0.2", "fd00::1"]);
+    let endpoint = (vec(address, 0..3), flag(), flag(), flag()).prop_map(
         |(addresses, ready, serving, terminating)| {
             json!({"addresses": addresses, "conditions":
                 {"ready": ready, "serving": serving, "terminating": terminating}})
         },
     );
-    (metadata(), text(), vec(endpoint, 0..4), vec(port, 0..3)).prop_map(
+    let kind = mostly(&["IPv4", "IPv6"]);
+    (metadata(), kind, vec(endpoint, 0..4), vec(port, 0..3)).prop_map(
         |(metadata, kind, endpoints, ports)| {
             json!({"kind": "EndpointSlice", "metadata": metadata, "addressType": kind,
                 "endpoints": endpoints, "ports": ports})
@@ -327,26 +358,34 @@ fn slice() -> impl Strategy<Value = Value> {
     )
 }
 
+/// Pairs that are right, and some that are not.
 fn secret() -> impl Strategy<Value = Value> {
-    (metadata(), texts(), option::of(text()), option::of(text())).prop_map(
-        |(metadata, data, chain, key)| {
-            let mut plain = BTreeMap::new();
-            plain.extend(chain.map(|chain| ("tls.crt", chain)));
-            plain.extend(key.map(|key| ("tls.key", key)));
-            json!({"kind": "Secret", "metadata": metadata, "data": data, "stringData": plain})
-        },
-    )
+    let pair = || {
+        let made = rcgen::generate_simple_self_signed(vec!["a.example.com".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    };
+    let pairs = [pair(), pair()];
+    let chains = vec![pairs[0].0.clone(), pairs[1].0.clone(), pairs[0].1.clone()];
+    let keys = vec![pairs[0].1.clone(), pairs[0].1.clone(), pairs[0].0.clone()];
+    let chain = option::weighted(0.9, prop_oneof![6 => select(chains), 1 => text()]);
+    let key = option::weighted(0.9, prop_oneof![6 => select(keys), 1 => text()]);
+    (metadata(), texts(), chain, key).prop_map(|(metadata, data, chain, key)| {
+        let mut plain = BTreeMap::new();
+        plain.extend(chain.map(|chain| ("tls.crt", chain)));
+        plain.extend(key.map(|key| ("tls.key", key)));
+        json!({"kind": "Secret", "metadata": metadata, "data": data, "stringData": plain})
+    })
 }
 
 fn document() -> impl Strategy<Value = Value> {
-    prop_oneof![5 => ingress(), 3 => service(), 1 => endpoints(), 1 => slice(), 1 => secret()]
+    prop_oneof![5 => ingress(), 5 => service(), 1 => endpoints(), 2 => slice(), 2 => secret()]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn anything_translates_to_what_a_gateway_takes(documents in vec(document(), 1..12)) {
+    fn anything_translates_to_what_a_gateway_takes(documents in vec(document(), 1..16)) {
         let changes = settled(&documents);
         for (key, change) in &changes.plans {
             let verdict = &changes.verdicts[key];
