@@ -341,3 +341,37 @@ fn a_circle_through_a_table_that_is_already_there_is_none() {
     assert!(scene.gateway(peer).lost_hosts.is_empty());
     scene.assert_unharmed();
 }
+
+#[test]
+fn an_anchor_stays_while_a_refused_response_is_taken_apart() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &[H]));
+    let peer = scene.join_ready("gw");
+    scene.change(
+        ingress("b", &[H]),
+        &[(Kind::Scope, "ext/ns/a/h.example.com")],
+    );
+    let anchor = "ext/ns/b/!";
+    while !scene.gateway(peer).names(Kind::Scope).contains(&anchor) {
+        scene.ask(peer);
+        for response in scene.poll(peer) {
+            scene.gateway(peer).take(&response);
+        }
+    }
+    // A bad scope that will go together with the move.
+    let bad = Resource {
+        content: Some(Content::new("BAD")),
+        ..scope("ext/ns/b/bad.example.com")
+    };
+    scene.publish(vec![bad]);
+    scene.came(peer);
+    scene.settle();
+    let came = scene.came(peer);
+    let scopes: Vec<&String> = came.iter().filter(|c| c.starts_with("SRDS")).collect();
+    let gone = format!("-{anchor}");
+    let with_anchor: Vec<bool> = scopes.iter().map(|c| c.contains(&gone)).collect();
+    // All of it, then the bad one alone, then the move.
+    assert_eq!(with_anchor, [true, false, true], "{scopes:?}");
+    assert!(scene.gateway(peer).lost_hosts.is_empty());
+    assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
+}
