@@ -242,9 +242,10 @@ async fn no_spelling_of_a_cluster_local_authority_answers_outside() {
     assert_eq!(hidden.hits(), inside);
 }
 
-/// A handshake by the private name gets no certificate outside; inside it does.
+/// Inside, the private name is served over TLS. Outside, a certificate cannot be
+/// told apart by side, so the handshake may succeed; no request does.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_local_certificate_is_shown_inside_only() {
+async fn a_cluster_local_certificate_leads_nowhere_outside() {
     let Some(mut stage) = stage().await else {
         return;
     };
@@ -266,7 +267,6 @@ async fn a_cluster_local_certificate_is_shown_inside_only() {
         .await
         .unwrap();
     assert_eq!(inside.certificate.as_deref(), Some(&certificate.der[..]));
-    // Outside, the handshake may succeed (SNI is not a secret), but no request may.
     for way in [Way::Host, Way::AbsoluteForm] {
         match sluice_trial::dial::dial(edge.external_https, Some(&tls)).await {
             Err(_) => {}
