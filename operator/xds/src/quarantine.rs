@@ -8,10 +8,6 @@ use sluice_envoy::Kind;
 /// and would be refused, alone, once more.
 const REMEMBERED: usize = 4096;
 
-/// Characters of a gateway's words that are kept: enough for the field, too
-/// little for a dump of the resource.
-const DETAIL: usize = 1024;
-
 /// A version that a gateway refused when it was sent alone; it is never sent
 /// again, to any gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,14 +46,9 @@ impl Quarantine {
     }
 
     /// Remembers a refusal; `false` if it was known.
-    pub(crate) fn insert(&mut self, mut refusal: Quarantined) -> bool {
+    pub(crate) fn insert(&mut self, refusal: Quarantined) -> bool {
         if self.contains(refusal.kind, &refusal.name, &refusal.version) {
             return false;
-        }
-        if refusal.kind == Kind::Secret {
-            refusal.detail.clear();
-        } else if let Some((end, _)) = refusal.detail.char_indices().nth(DETAIL) {
-            refusal.detail.truncate(end);
         }
         let key = (refusal.kind, refusal.name.clone());
         self.order

@@ -15,6 +15,10 @@ use crate::store::Want;
 use crate::wire::Status;
 use crate::{Quarantined, Store};
 
+/// Characters of a gateway's words that are kept: enough for the field, too
+/// little for a dump of the resource.
+const DETAIL: usize = 1024;
+
 impl Stream {
     /// An ACK or a NACK; one for an older response says nothing of this one.
     pub(super) fn take_answer(
@@ -98,11 +102,7 @@ impl Stream {
 
     fn refuse(&mut self, kind: Kind, refused: Outstanding, status: &Status, store: &mut Store) {
         let mut atoms = refused.atoms;
-        // The words may quote the resource: not those of a secret.
-        let detail = match kind {
-            Kind::Secret => "",
-            _ => status.message.as_str(),
-        };
+        let detail = detail(kind, &status.message);
         tracing::warn!(
             node = self.node,
             %kind,
@@ -149,4 +149,14 @@ impl Stream {
         store.refused(refusal, put.shape);
         self.types[kind].due.retry(&atom.lead);
     }
+}
+
+/// What is kept of a gateway's words. They may quote the resource, so nothing of
+/// what is said about a secret.
+fn detail(kind: Kind, words: &str) -> &str {
+    if kind == Kind::Secret {
+        return "";
+    }
+    let end = words.char_indices().nth(DETAIL).map(|(end, _)| end);
+    end.map_or(words, |end| &words[..end])
 }

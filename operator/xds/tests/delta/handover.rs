@@ -375,3 +375,25 @@ fn an_anchor_stays_while_a_refused_response_is_taken_apart() {
     assert!(scene.gateway(peer).lost_hosts.is_empty());
     assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
 }
+
+#[test]
+fn of_two_scopes_with_one_key_only_the_newer_is_sent() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &[H]));
+    let peer = scene.join_ready("gw");
+    let other = Resource {
+        name: "ext/ns/other/h.example.com".to_owned(),
+        content: Some(Content::new("to ext/ns/b")),
+        ..scope("ext/ns/b/h.example.com")
+    };
+    scene.publish(vec![table("ext/ns/b", "hosts=h.example.com"), other]);
+    scene.settle();
+    scene.reconnect(peer);
+    scene.settle();
+    scene.assert_unharmed();
+    let scopes = scene.gateway(peer).names(Kind::Scope);
+    assert_eq!(scopes, ["ext/ns/other/h.example.com"]);
+    let cold = scene.join_ready("cold");
+    assert_eq!(scene.gateway(cold).names(Kind::Scope).len(), 1);
+    assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
+}

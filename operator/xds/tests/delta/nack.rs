@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sluice_envoy::{Kind, Resource};
+use sluice_envoy::{Content, Kind, Resource};
 
 use crate::gateway::Gateway;
-use crate::scene::{Scene, cluster, endpoints, ingress, secret, table};
+use crate::scene::{Scene, cluster, endpoints, ingress, scope, secret, table};
 
 fn quarantined(scene: &Scene) -> Vec<(Kind, String)> {
     let all = scene.store.quarantined().into_iter();
@@ -282,4 +282,52 @@ fn last_good_routes_keep_their_clusters() {
     scene.pass(Duration::from_secs(5));
     assert_eq!(scene.gateway(peer).names(Kind::Cluster), ["ns/new/80"]);
     scene.assert_unharmed();
+}
+
+#[test]
+fn what_a_refused_response_may_have_changed_is_sent_even_if_taken_back() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &["a.example.com"]));
+    scene.publish(ingress("b", &["b.example.com"]));
+    let peer = scene.join_ready("gw");
+    let before = "hosts=a.example.com;clusters=ns/a/80";
+    scene.publish(vec![table("ext/ns/a", "v2"), table("ext/ns/b", "BAD")]);
+    let out = scene.poll(peer);
+    scene.gateway(peer).take(&out[0]);
+    let body = scene.gateway(peer).body(Kind::RouteTable, "ext/ns/a");
+    assert_eq!(body, Some("v2"), "it took the good one of a bad response");
+    scene.ask(peer);
+    scene.publish(vec![table("ext/ns/a", before)]);
+    scene.settle();
+    let body = scene.gateway(peer).body(Kind::RouteTable, "ext/ns/a");
+    assert_eq!(body, Some(before));
+}
+
+#[test]
+fn what_stands_in_follows_its_changes() {
+    let mut scene = Scene::new();
+    let stand_in = |reason: &str| Resource {
+        content: None,
+        standby: Some(Content::standby(reason.as_bytes().to_vec())),
+        ..table("ext/ns/a", "")
+    };
+    scene.publish(vec![
+        stand_in("one reason"),
+        scope("ext/ns/a/a.example.com"),
+    ]);
+    let peer = scene.join_ready("gw");
+    scene.publish(vec![stand_in("another reason")]);
+    scene.settle();
+    let body = scene.gateway(peer).body(Kind::RouteTable, "ext/ns/a");
+    assert_eq!(body, Some("another reason"));
+}
+
+#[test]
+fn long_words_are_cut() {
+    let mut scene = Scene::new();
+    let name = format!("ns/{}/80", "ü".repeat(3000));
+    scene.publish(vec![cluster(&name, "BAD")]);
+    scene.join_ready("gw");
+    let detail = &scene.store.quarantined()[0].detail;
+    assert_eq!(detail.chars().count(), 1024);
 }

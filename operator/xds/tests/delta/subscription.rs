@@ -326,3 +326,19 @@ fn readiness_needs_no_further_event_when_the_last_thing_due_was_nothing() {
     let brief: Vec<String> = responses.iter().map(crate::scene::brief).collect();
     assert_eq!(brief, ["RDS sluice/readiness"]);
 }
+
+#[test]
+fn an_ack_of_what_is_no_longer_wanted_makes_nothing_held() {
+    let mut scene = Scene::new();
+    scene.publish(ingress("a", &["a.example.com"]));
+    let peer = scene.join_ready("gw");
+    scene.publish(vec![endpoints("ns/a/80", "10.0.0.2")]);
+    let out = scene.poll(peer);
+    scene
+        .gateway(peer)
+        .drop_interest(Kind::Endpoints, "ns/a/80");
+    out.iter().for_each(|r| scene.gateway(peer).take(r));
+    scene.settle();
+    assert_eq!(scene.node(peer).kinds[&Kind::Endpoints].held, 0);
+    assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
+}
