@@ -13,10 +13,11 @@ use crate::rejections::{Rejections, rejection};
 /// (`HeaderValue.key` and `.value` in `envoy/config/core/v3/base.proto`).
 const LONGEST: usize = 16_384;
 
-/// Most headers set at one level. Envoy takes 1,000 per level
-/// (`Route.request_headers_to_add`); a mapping done in one hop joins up to three
-/// of ours, and the probe's hash comes on top.
-const MOST: usize = 300;
+/// Most headers set at one level. Envoy takes 1,000 in one place
+/// (`Route.request_headers_to_add`), where up to four of our levels may meet: path
+/// and split of a mapping that is done in one hop, path and split of its target.
+/// A few that a gateway adds come on top.
+const MOST: usize = 240;
 
 /// Belongs to the connection or to the framing of the message; a gateway writes
 /// these itself (RFC 9110 §7.6.1, RFC 9113 §8.2.2).

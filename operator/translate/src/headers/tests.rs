@@ -126,8 +126,8 @@ fn sizes_that_envoy_takes() {
             .map(|n| (format!("x-{n}"), String::new()))
             .collect()
     };
-    assert!(to_set(&many(300), "at", &mut Rejections::default()).is_ok());
-    assert!(to_set(&many(301), "at", &mut Rejections::default()).is_err());
+    assert!(to_set(&many(240), "at", &mut Rejections::default()).is_ok());
+    assert!(to_set(&many(241), "at", &mut Rejections::default()).is_err());
 }
 
 #[test]
