@@ -178,11 +178,12 @@ async fn run(
     let ask = Arc::new(load.ask);
     let rate = load.rate.max(1);
     let start = Instant::now();
+    let mut end = None;
     let mut pending: JoinSet<Answer> = JoinSet::new();
     let mut answers = Vec::new();
     let mut sent = 0u32;
     let mut latest = Duration::ZERO;
-    let take = |answers: &mut Vec<Answer>, joined: Result<Answer, _>| {
+    let mut take = |joined: Result<Answer, _>| {
         // A task that panicked leaves its request unaccounted: the run is invalid.
         if let Ok(answer) = joined {
             answers.push(answer);
@@ -191,21 +192,25 @@ async fn run(
     };
     loop {
         let due = start + Duration::from_secs(1) * sent / rate;
+        // What was due when the end came is still sent, however late.
+        if end.is_some_and(|end| due > end) {
+            break;
+        }
         tokio::select! {
             biased;
-            _ = &mut stopped => break,
+            _ = &mut stopped, if end.is_none() => end = Some(Instant::now()),
             () = sleep_until(due) => {
                 latest = latest.max(due.elapsed());
                 let (line, ask) = (Arc::clone(&line), Arc::clone(&ask));
                 pending.spawn(async move { line.send(&ask).await });
                 sent += 1;
             }
-            Some(joined) = pending.join_next() => take(&mut answers, joined),
+            Some(joined) = pending.join_next() => take(joined),
         }
     }
-    let elapsed = start.elapsed();
+    let elapsed = end.unwrap_or(start) - start;
     while let Some(joined) = pending.join_next().await {
-        take(&mut answers, joined);
+        take(joined);
     }
     answers.sort_by_key(|answer| answer.sent);
     Report {

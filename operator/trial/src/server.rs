@@ -77,8 +77,13 @@ impl Server {
     ///
     /// # Errors
     /// The socket cannot be bound.
-    pub fn start(edge: &Edge, socket: &Path, objects: Vec<Object>) -> Result<Self, TrialError> {
-        let mut server = Self::build(edge, socket)?;
+    pub fn start(
+        edge: &Edge,
+        socket: &Path,
+        settings: Settings,
+        objects: Vec<Object>,
+    ) -> Result<Self, TrialError> {
+        let mut server = Self::build(edge, socket, settings)?;
         let mut first = server.assembly.initial();
         for object in objects {
             server.world.apply(object);
@@ -90,7 +95,7 @@ impl Server {
         Ok(server)
     }
 
-    fn build(edge: &Edge, socket: &Path) -> Result<Self, TrialError> {
+    fn build(edge: &Edge, socket: &Path, settings: Settings) -> Result<Self, TrialError> {
         let action = || format!("bind the xDS socket {}", socket.display());
         match std::fs::remove_file(socket) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -99,7 +104,7 @@ impl Server {
             _ => {}
         }
         let listener = UnixListener::bind(socket).map_err(TrialError::io(action()))?;
-        let publisher = Publisher::new(Settings::default());
+        let publisher = Publisher::new(settings);
         let (shutdown, stopped) = oneshot::channel::<()>();
         let serving = {
             let publisher = publisher.clone();

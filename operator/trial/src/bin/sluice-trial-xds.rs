@@ -10,6 +10,7 @@ use sluice_envoy::Edge;
 use sluice_trial::remote::Sent;
 use sluice_trial::server::Server;
 use sluice_trial::{TrialError, manifest};
+use sluice_xds::Settings;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, stdin, stdout};
 
 /// The helper process of trials.
@@ -99,7 +100,7 @@ async fn serve(socket: &PathBuf, edge: &[SocketAddr], files: &[PathBuf]) -> Resu
     for file in files {
         world.extend(read(file)?);
     }
-    let mut server = Server::start(&edge, socket, world)?;
+    let mut server = Server::start(&edge, socket, Settings::default(), world)?;
     let mut commands = BufReader::new(stdin()).lines();
     let mut answers = stdout();
     let talk = || TrialError::io("talk to the trial");

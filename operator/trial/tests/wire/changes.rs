@@ -1,13 +1,17 @@
 //! Changes under load: nothing is lost, and nothing old is seen after the ACK.
 
+use std::time::Duration;
+
 use serde_json::json;
 use sluice_trial::backend::NAME_HEADER;
 use sluice_trial::line::{Ask, Mode, Reply, Target};
 use sluice_trial::prober::{Load, Prober, Report};
+use sluice_xds::Settings;
 use tokio::time::Instant;
 
 use crate::stage::{
-    Stage, backends, echo, endpoints_of, ingress, path, rule, service, simple, split_setting, stage,
+    Stage, backends, echo, endpoints_of, ingress, path, rule, service, simple, split_setting,
+    stage, stage_with,
 };
 
 const CHANGES: usize = 200;
@@ -16,20 +20,22 @@ const HOST: &str = "change.example.com";
 
 /// HTTP/1.1 keep-alive takes most of the rate; new connections and streams of
 /// one HTTP/2 connection take the rest.
+const SHARES: [(Mode, u32); 3] = [
+    (Mode::KeepAlive, RATE - 100),
+    (Mode::Fresh, 50),
+    (Mode::Http2, 50),
+];
+
 fn probers(stage: &Stage) -> Vec<Prober> {
-    [
-        (Mode::KeepAlive, RATE - 100),
-        (Mode::Fresh, 50),
-        (Mode::Http2, 50),
-    ]
-    .map(|(mode, rate)| {
-        Prober::start(Load {
-            target: Target::plain(stage.edge().external_http, mode),
-            ask: Ask::get(HOST, "/"),
-            rate,
+    SHARES
+        .map(|(mode, rate)| {
+            Prober::start(Load {
+                target: Target::plain(stage.edge().external_http, mode),
+                ask: Ask::get(HOST, "/"),
+                rate,
+            })
         })
-    })
-    .into()
+        .into()
 }
 
 /// Checks that no request sent after change `n` was acknowledged saw one before `n`.
@@ -73,7 +79,9 @@ async fn two_hundred_header_changes() {
     let mut probers = probers(&stage);
     let mut acked = Vec::new();
     for number in 1..=CHANGES {
-        probers[0].more(2).await;
+        probers[0]
+            .more(std::env::var("PACE").map_or(4, |p| p.parse().unwrap()))
+            .await;
         stage.apply(&[version(number)]).await;
         acked.push(Instant::now());
     }
@@ -104,10 +112,16 @@ async fn two_hundred_backend_swaps_by_endpoints() {
 }
 
 /// The Ingress names another Service each time: by route, with clusters that
-/// come new and go.
+/// leave and come back. The grace that they have is short here, so that it ends
+/// many times in the run, while its cluster is in use again, has just left
+/// again, or is really gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_backend_swaps_by_service() {
-    let Some(mut stage) = stage().await else {
+    let settings = Settings {
+        cluster_grace: Duration::from_millis(100),
+        ..Settings::default()
+    };
+    let Some(mut stage) = stage_with(settings).await else {
         return;
     };
     let [even, odd] = backends(["even", "odd"]).await;
@@ -128,13 +142,15 @@ async fn swap(stage: &mut Stage, next: impl Fn(usize) -> Vec<serde_json::Value>)
     let mut probers = probers(stage);
     let (mut begun, mut acked) = (Vec::new(), Vec::new());
     for number in 1..=CHANGES {
-        probers[0].more(2).await;
+        probers[0]
+            .more(std::env::var("PACE").map_or(4, |p| p.parse().unwrap()))
+            .await;
         begun.push(Instant::now());
         stage.apply(&next(number)).await;
         acked.push(Instant::now());
     }
     let parity = |reply: &Reply| usize::from(reply.header(NAME_HEADER) == "odd");
-    for mut prober in probers {
+    for (mut prober, (mode, _)) in probers.into_iter().zip(SHARES) {
         prober.more(10).await;
         let report = prober.stop().await.unwrap();
         let mut judged = 0;
@@ -142,9 +158,10 @@ async fn swap(stage: &mut Stage, next: impl Fn(usize) -> Vec<serde_json::Value>)
             let least = acked.partition_point(|acked| *acked < answer.sent);
             let most = begun.partition_point(|begun| *begun < answer.received);
             let fits = (least..=most).any(|number| number % 2 == parity(reply));
+            let after = least.checked_sub(1).map(|n| answer.sent - acked[n]);
             assert!(
                 fits,
-                "sent after {least}, answered before {most}, saw {}",
+                "{mode:?}, sent {after:?} after the ACK of {least}, answered before {most}, saw {}",
                 parity(reply)
             );
             judged += usize::from(least == most);

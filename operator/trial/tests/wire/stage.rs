@@ -11,6 +11,7 @@ use sluice_trial::backend::{Backend, Echo};
 use sluice_trial::gateway::{Gateway, Place, locate};
 use sluice_trial::line::{Ask, Line, Mode, Reply, Target};
 use sluice_trial::server::{Published, Server};
+use sluice_xds::Settings;
 use tokio::time::Instant;
 
 /// The namespace of everything that is not said to be elsewhere.
@@ -51,9 +52,15 @@ impl Stage {
 /// The real Envoy on loopback with an xDS server in this process; `None` where
 /// this machine has no Envoy and nobody insists (`SLUICE_REQUIRE_ENVOY=1`).
 pub async fn stage() -> Option<Stage> {
+    stage_with(Settings::default()).await
+}
+
+/// The same with other settings of the xDS server.
+pub async fn stage_with(settings: Settings) -> Option<Stage> {
     let envoy = envoy()?;
     let place = Place::new().unwrap();
-    let server = Server::start(place.edge(), &place.xds_socket(), Vec::new()).unwrap();
+    let socket = place.xds_socket();
+    let server = Server::start(place.edge(), &socket, settings, Vec::new()).unwrap();
     let gateway = Gateway::start(&envoy, place).await.unwrap();
     gateway.ready().await.unwrap();
     Some(Stage { gateway, server })
