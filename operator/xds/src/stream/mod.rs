@@ -168,7 +168,8 @@ impl Stream {
         if self.cursor == revision {
             return;
         }
-        for change in store.changes_after(self.cursor) {
+        let seen = std::mem::replace(&mut self.cursor, revision);
+        for change in store.changes_after(seen) {
             let kind = change.kind;
             if !self.types[kind].active {
                 continue;
@@ -185,13 +186,12 @@ impl Stream {
                 self.mark(kind, &change.name, change.since, false);
             }
         }
-        if store.released() > self.cursor {
+        if store.released() > seen {
             let since = store.released();
             for (kind, name) in std::mem::take(&mut self.orphans) {
                 self.mark(kind, &name, since, false);
             }
         }
-        self.cursor = revision;
         store.caught_up(self.id);
     }
 
