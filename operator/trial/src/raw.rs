@@ -174,6 +174,13 @@ fn length(block: &mut Vec<u8>, value: usize) {
 fn block_status(block: &[u8]) -> Option<u16> {
     let (first, rest) = block.split_first()?;
     match first {
+        // A size update of the dynamic table may stand in front (§6.3); where its
+        // number fills the prefix, bytes with the high bit go on with it.
+        0x20..=0x3e => block_status(rest),
+        0x3f => {
+            let end = rest.iter().position(|byte| byte & 0x80 == 0)?;
+            block_status(rest.get(end + 1..)?)
+        }
         // RFC 7541, appendix A.
         0x88 => Some(200),
         0x89 => Some(204),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -72,7 +72,7 @@ async fn main() -> ExitCode {
 }
 
 /// Ends with standard input: the parent is gone.
-async fn serve(socket: &PathBuf, edge: &[SocketAddr], files: &[PathBuf]) -> Result<(), TrialError> {
+async fn serve(socket: &Path, edge: &[SocketAddr], files: &[PathBuf]) -> Result<(), TrialError> {
     let &[
         external_http,
         external_https,

@@ -118,7 +118,7 @@ async fn two_hundred_backend_swaps_by_endpoints() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_backend_swaps_by_service() {
     let settings = Settings {
-        cluster_grace: Duration::from_millis(100),
+        cluster_grace: Duration::from_millis(250),
         ..Settings::default()
     };
     let Some(mut stage) = stage_with(settings).await else {
