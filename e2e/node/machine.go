@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +25,7 @@ func checkMachine() error {
 	if os.Geteuid() != 0 {
 		return errors.New("a node takes root, to make namespaces and mounts")
 	}
-	for _, program := range []string{"/usr/bin/etcd", "/usr/bin/containerd", "/usr/bin/ctr", "/usr/sbin/runc", layout.CNIPlugins + "/bridge"} {
+	for _, program := range []string{"/usr/bin/containerd", "/usr/bin/ctr", "/usr/sbin/runc", layout.CNIPlugins + "/bridge"} {
 		if _, err := os.Stat(program); err != nil {
 			return fmt.Errorf("%s is missing; hack/install-node-packages installs Debian's", program)
 		}
@@ -59,6 +62,9 @@ func loadModule(name string) error {
 	return nil
 }
 
+// keptLogs is how many starts' logs are kept.
+const keptLogs = 10
+
 // takeLock waits for whoever changes the node now.
 func takeLock(folders layout.Folders) (*os.File, error) {
 	if err := os.MkdirAll(folders.Cache, 0o755); err != nil {
@@ -89,4 +95,37 @@ func keepLock() error {
 	}
 	_, err := unix.FcntlInt(uintptr(descriptor), unix.F_SETFD, unix.FD_CLOEXEC)
 	return err
+}
+
+// newLogs makes the folder of this start and removes the oldest ones.
+func newLogs(folders layout.Folders) (string, error) {
+	logs := filepath.Join(folders.Logs(), time.Now().UTC().Format("20060102T150405.000"))
+	if err := os.MkdirAll(logs, 0o755); err != nil {
+		return "", err
+	}
+	latest := folders.LatestLogs()
+	if err := os.Remove(latest); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	if err := os.Symlink(filepath.Base(logs), latest); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(folders.Logs())
+	if err != nil {
+		return "", err
+	}
+	var starts []string
+	for _, entry := range entries {
+		if entry.IsDir() {
+			starts = append(starts, entry.Name())
+		}
+	}
+	// Their names sort by time.
+	slices.Sort(starts)
+	for _, old := range starts[:max(0, len(starts)-keptLogs)] {
+		if err := os.RemoveAll(filepath.Join(folders.Logs(), old)); err != nil {
+			return "", err
+		}
+	}
+	return logs, nil
 }

@@ -1,7 +1,7 @@
 // The node: a real Kubernetes of one node on a Debian machine, with no container
 // tool and no registry, for tests from end to end.
 //
-// Reads: the Go modules beside this one; Debian's etcd, containerd, runc, CNI plugins.
+// Reads: the Go modules beside this one; Debian's containerd, runc, CNI plugins.
 // Gives: a cluster with Knative Serving, in namespaces of its own; its kubeconfig; logs.
 // Never: changes the machine's network, mounts or services; outlives `down`.
 // Start: up.go is the whole of it in order; internal/supervisor is how it is kept apart.

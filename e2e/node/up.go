@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,9 +30,6 @@ const (
 	nodeLimit       = 2 * time.Minute
 	deploymentLimit = 4 * time.Minute
 )
-
-// keptLogs is how many starts' logs are kept.
-const keptLogs = 10
 
 // lockVariable hands the lock's descriptor on to the second half of `up`.
 const lockVariable = "SLUICE_NODE_LOCK"
@@ -88,7 +81,7 @@ func up(ctx context.Context, folders layout.Folders, arguments []string) error {
 	} else if logs, err = newLogs(folders); err != nil {
 		return err
 	}
-	built, err := buildAll(artifact.Builder{
+	built, err := buildAll(ctx, artifact.Builder{
 		Modules: options.modules, Cache: folders.Artifacts(), Logs: logs, Progress: progress,
 	})
 	if err != nil {
@@ -216,8 +209,8 @@ func startDaemons(ctx context.Context, node *supervisor.Node, daemons component.
 		if err != nil {
 			return err
 		}
-		if version != artifact.KubernetesVersion {
-			return fmt.Errorf("the API server says it is %s, expected %s", version, artifact.KubernetesVersion)
+		if version != built.Version {
+			return fmt.Errorf("the API server says it is %s, expected %s", version, built.Version)
 		}
 		return progress.Do("node", func() (string, error) {
 			var names []string
@@ -292,120 +285,4 @@ func furnish(ctx context.Context, api *cluster.Cluster, built everything, progre
 	return progress.Do("webhooks", func() (string, error) {
 		return "admit what is right and refuse what is not", cluster.Until(ctx, daemonLimit, nil, api.WebhooksAdmit)
 	})
-}
-
-// newLogs makes the folder of this start and removes the oldest ones.
-func newLogs(folders layout.Folders) (string, error) {
-	logs := filepath.Join(folders.Logs(), time.Now().UTC().Format("20060102T150405.000"))
-	if err := os.MkdirAll(logs, 0o755); err != nil {
-		return "", err
-	}
-	latest := folders.LatestLogs()
-	if err := os.Remove(latest); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", err
-	}
-	if err := os.Symlink(filepath.Base(logs), latest); err != nil {
-		return "", err
-	}
-	entries, err := os.ReadDir(folders.Logs())
-	if err != nil {
-		return "", err
-	}
-	var starts []string
-	for _, entry := range entries {
-		if entry.IsDir() {
-			starts = append(starts, entry.Name())
-		}
-	}
-	// Their names sort by time.
-	slices.Sort(starts)
-	for _, old := range starts[:max(0, len(starts)-keptLogs)] {
-		if err := os.RemoveAll(filepath.Join(folders.Logs(), old)); err != nil {
-			return "", err
-		}
-	}
-	return logs, nil
-}
-
-// everything that was built, as the second half reads it.
-type everything struct {
-	// Kubernetes is the folder of its programs; Manifests that of Knative's.
-	Kubernetes string
-	Manifests  string
-	// Conformance is the program of Knative's ingress suite.
-	Conformance string
-	Pause       artifact.Archive
-	CoreDNS     artifact.Archive
-	// Serving and Backends by program.
-	Serving  map[string]artifact.Archive
-	Backends map[string]artifact.Archive
-}
-
-func buildAll(builder artifact.Builder) (everything, error) {
-	var all everything
-	var built [5]artifact.Built
-	for i, group := range []artifact.Group{
-		artifact.Kubernetes(), artifact.CoreDNS(), artifact.Pause(), artifact.Knative(), artifact.Conformance(),
-	} {
-		var err error
-		if built[i], err = builder.Build(group); err != nil {
-			return all, err
-		}
-	}
-	kubernetes, coredns, pause, knative, conformance := built[0], built[1], built[2], built[3], built[4]
-	all.Kubernetes, all.Manifests = kubernetes.Folder, knative.Folder
-	all.Conformance = conformance.Program("conformance.test")
-
-	var err error
-	if all.Pause, err = builder.Image(pause, "pause", "pause"); err != nil {
-		return all, err
-	}
-	if all.CoreDNS, err = builder.Image(coredns, "coredns", "coredns"); err != nil {
-		return all, err
-	}
-	images := func(repository string, programs []string) (map[string]artifact.Archive, error) {
-		archives := map[string]artifact.Archive{}
-		for _, program := range programs {
-			if archives[program], err = builder.Image(knative, program, repository+"/"+program); err != nil {
-				return nil, err
-			}
-		}
-		return archives, nil
-	}
-	if all.Serving, err = images("serving", artifact.ServingPrograms); err != nil {
-		return all, err
-	}
-	// Serving's own suite has backends of the same names that are other programs.
-	all.Backends, err = images("networking", artifact.BackendPrograms)
-	return all, err
-}
-
-func (e everything) archives() []artifact.Archive {
-	archives := []artifact.Archive{e.Pause, e.CoreDNS}
-	for _, group := range []map[string]artifact.Archive{e.Serving, e.Backends} {
-		for _, archive := range group {
-			archives = append(archives, archive)
-		}
-	}
-	slices.SortFunc(archives, func(a, b artifact.Archive) int { return strings.Compare(a.Name, b.Name) })
-	return archives
-}
-
-func builtFile(folders layout.Folders) string { return filepath.Join(folders.Run(), "built.json") }
-
-func (e everything) write(folders layout.Folders) error {
-	content, err := json.MarshalIndent(e, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(builtFile(folders), content, 0o644)
-}
-
-func readBuilt(folders layout.Folders) (everything, error) {
-	var all everything
-	content, err := os.ReadFile(builtFile(folders))
-	if err != nil {
-		return all, err
-	}
-	return all, json.Unmarshal(content, &all)
 }

@@ -8,6 +8,7 @@ package artifact
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -65,8 +66,8 @@ type Builder struct {
 }
 
 // Build makes a group, or finds it made.
-func (b Builder) Build(group Group) (Built, error) {
-	key, err := b.key(group)
+func (b Builder) Build(ctx context.Context, group Group) (Built, error) {
+	key, err := b.key(ctx, group)
 	if err != nil {
 		return Built{}, fmt.Errorf("build %s: %w", group.Name, err)
 	}
@@ -78,11 +79,11 @@ func (b Builder) Build(group Group) (Built, error) {
 	}
 	b.Progress.Say(name, "not cached yet; takes %s", group.Takes)
 	return built, b.Progress.Do(name, func() (string, error) {
-		return "built, " + key[:16], b.make(built)
+		return "built, " + key[:16], b.make(ctx, built)
 	})
 }
 
-func (b Builder) make(built Built) error {
+func (b Builder) make(ctx context.Context, built Built) error {
 	partial, err := os.MkdirTemp(b.Cache, built.Name+"-partial-")
 	if err != nil {
 		return err
@@ -92,7 +93,7 @@ func (b Builder) make(built Built) error {
 		return err
 	}
 	arguments := append([]string{built.Arguments[0], "-o", partial + "/"}, built.Arguments[1:]...)
-	if err := b.run(built, arguments); err != nil {
+	if err := b.run(ctx, built, arguments); err != nil {
 		return err
 	}
 	for _, program := range built.Programs {
@@ -106,21 +107,21 @@ func (b Builder) make(built Built) error {
 		}
 	}
 	for _, manifests := range built.Manifests {
-		if err := b.copyManifests(built, partial, manifests[0], manifests[1]); err != nil {
+		if err := b.copyManifests(ctx, built, partial, manifests[0], manifests[1]); err != nil {
 			return err
 		}
 	}
 	return os.Rename(partial, built.Folder)
 }
 
-func (b Builder) run(built Built, arguments []string) error {
+func (b Builder) run(ctx context.Context, built Built, arguments []string) error {
 	log, err := os.Create(filepath.Join(b.Logs, "build-"+built.Name+".log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	var tail bytes.Buffer
-	command := b.command(built.Group, arguments...)
+	command := b.command(ctx, built.Group, arguments...)
 	command.Stdout = log
 	command.Stderr = &tail
 	failed := command.Run()
@@ -137,8 +138,8 @@ func (b Builder) run(built Built, arguments []string) error {
 }
 
 // copyManifests keeps a module's YAML, so that a start from the cache needs no Go module.
-func (b Builder) copyManifests(built Built, to, module, folder string) error {
-	found, err := b.command(built.Group, "list", "-m", "-f", "{{.Dir}}", module).Output()
+func (b Builder) copyManifests(ctx context.Context, built Built, to, module, folder string) error {
+	found, err := b.command(ctx, built.Group, "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
 		return fmt.Errorf("go list -m %s: %w", module, err)
 	}
@@ -163,8 +164,8 @@ func (b Builder) copyManifests(built Built, to, module, folder string) error {
 	})
 }
 
-func (b Builder) command(group Group, arguments ...string) *exec.Cmd {
-	command := exec.Command("go", arguments...)
+func (b Builder) command(ctx context.Context, group Group, arguments ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, "go", arguments...)
 	command.Dir = filepath.Join(b.Modules, group.Module)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off")
 	return command
@@ -172,8 +173,8 @@ func (b Builder) command(group Group, arguments ...string) *exec.Cmd {
 
 // key hashes all that a group is made of: the compiler, the pinned modules, the
 // module's own sources, the call.
-func (b Builder) key(group Group) (string, error) {
-	command := b.command(group, "env", "GOVERSION", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT")
+func (b Builder) key(ctx context.Context, group Group) (string, error) {
+	command := b.command(ctx, group, "env", "GOVERSION", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT")
 	compiler, err := command.Output()
 	if err != nil {
 		return "", fmt.Errorf("go env in %s: %w", command.Dir, err)

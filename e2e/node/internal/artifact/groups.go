@@ -2,42 +2,53 @@ package artifact
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"sluice/e2e/node/internal/image"
 )
 
-// KubernetesVersion must be that of the module in ../kubernetes/go.mod. Components
-// know their version from the linker only, and Knative asks the API server for it.
-const KubernetesVersion = "v1.36.3"
+// stripped leaves out what only a debugger reads: half of each program.
+const stripped = "-s -w"
 
-const versionPackage = "k8s.io/component-base/version"
-
-var (
-	stripped  = []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w"}
-	versioned = []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w" +
-		" -X " + versionPackage + ".gitVersion=" + KubernetesVersion +
-		" -X " + versionPackage + ".gitMajor=1" +
-		" -X " + versionPackage + ".gitMinor=" + strings.Split(KubernetesVersion, ".")[1]}
-)
-
-func buildOf(flags []string, packages ...string) []string {
-	return append(append([]string{"build"}, flags...), packages...)
+func buildOf(linking string, packages ...string) []string {
+	return append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags=" + linking}, packages...)
 }
 
-// Kubernetes is one program that is each of Components, by the name it is started as.
-func Kubernetes() Group {
+var pinnedKubernetes = regexp.MustCompile(`(?m)^\s*(?:require )?k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)`)
+
+// KubernetesVersion is the one that ../kubernetes/go.mod pins: "v1.36.3".
+func (b Builder) KubernetesVersion() (version, major, minor string, err error) {
+	path := filepath.Join(b.Modules, "kubernetes", "go.mod")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", "", "", err
+	}
+	found := pinnedKubernetes.FindStringSubmatch(string(content))
+	if found == nil {
+		return "", "", "", fmt.Errorf("%s does not require k8s.io/kubernetes", path)
+	}
+	return found[1], found[2], found[3], nil
+}
+
+// Kubernetes is one program that is each of Components, by the name it is started
+// as. A component knows its version from the linker only, and Knative asks for it.
+func Kubernetes(version, major, minor string) Group {
+	const variables = "k8s.io/component-base/version."
+	linking := fmt.Sprintf("%[1]s -X %[2]sgitVersion=%[3]s -X %[2]sgitMajor=%[4]s -X %[2]sgitMinor=%[5]s",
+		stripped, variables, version, major, minor)
 	return Group{
 		Name: "kubernetes", Module: "kubernetes",
-		Arguments: buildOf(versioned, "."), Programs: []string{"kubernetes"}, Links: Components,
+		Arguments: buildOf(linking, "."), Programs: []string{"kubernetes"}, Links: Components,
 		Takes: "about 10 minutes on two cores",
 	}
 }
 
-// Components of Kubernetes that the one program is.
-var Components = []string{"kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet"}
+// Components that the one program is.
+var Components = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet"}
 
 // CoreDNS is the cluster's DNS server.
 func CoreDNS() Group {
@@ -83,7 +94,7 @@ func Knative() Group {
 func Conformance() Group {
 	return Group{
 		Name: "conformance", Module: "knative",
-		Arguments: append(append([]string{"test", "-c"}, stripped...), "./conformance"),
+		Arguments: []string{"test", "-c", "-trimpath", "-buildvcs=false", "-ldflags=" + stripped, "./conformance"},
 		Programs:  []string{"conformance.test"},
 		Takes:     "about a minute on two cores",
 	}

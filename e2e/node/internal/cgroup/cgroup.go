@@ -33,8 +33,17 @@ func hierarchies() ([]hierarchy, error) {
 	if err != nil {
 		return nil, err
 	}
+	found := parse(string(content))
+	if len(found) == 0 {
+		return nil, errors.New("no cgroup hierarchy is mounted; containers need one at /sys/fs/cgroup")
+	}
+	return found, nil
+}
+
+// parse finds the hierarchies in a table of mounts, each once.
+func parse(mountinfo string) []hierarchy {
 	var found []hierarchy
-	for _, line := range strings.Split(strings.TrimSpace(string(content)), "\n") {
+	for _, line := range strings.Split(strings.TrimSpace(mountinfo), "\n") {
 		// 36 35 98:0 /root /mount options [optional…] - kind source superoptions
 		before, after, ok := strings.Cut(line, " - ")
 		if !ok {
@@ -49,10 +58,7 @@ func hierarchies() ([]hierarchy, error) {
 		}
 		found = append(found, hierarchy{path: left[4], unified: right[0] == "cgroup2", options: strings.Split(right[2], ",")})
 	}
-	if len(found) == 0 {
-		return nil, errors.New("no cgroup hierarchy is mounted; containers need one at /sys/fs/cgroup")
-	}
-	return found, nil
+	return found
 }
 
 // Ensure makes the cgroup in every hierarchy.

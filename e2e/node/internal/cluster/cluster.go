@@ -62,15 +62,21 @@ func Open(kubeconfig string) (*Cluster, error) {
 // the end: holds gives what is still missing, or nil. Whatever ends the wait early
 // comes from alive.
 func Until(ctx context.Context, limit time.Duration, alive func() error, holds func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	outer := ctx
+	ctx, cancel := context.WithTimeout(outer, limit)
 	defer cancel()
 	const interval = 100 * time.Millisecond
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	var missing error
 	for {
-		missing := holds(ctx)
-		if missing == nil {
+		found := holds(ctx)
+		if found == nil {
 			return nil
+		}
+		// A try that the limit cut short says nothing of what was missing before.
+		if ctx.Err() == nil || missing == nil {
+			missing = found
 		}
 		if alive != nil {
 			if err := alive(); err != nil {
@@ -79,6 +85,9 @@ func Until(ctx context.Context, limit time.Duration, alive func() error, holds f
 		}
 		select {
 		case <-ctx.Done():
+			if outer.Err() != nil {
+				return fmt.Errorf("interrupted: %w", missing)
+			}
 			return fmt.Errorf("not after %s: %w", limit, missing)
 		case <-ticker.C:
 		}

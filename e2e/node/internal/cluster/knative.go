@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,10 @@ func (k Knative) objects() ([]*unstructured.Unstructured, error) {
 		}
 		objects = append(objects, read...)
 	}
+	// It scales by the processor's use, and there is no server of metrics to ask.
+	objects = slices.DeleteFunc(objects, func(object *unstructured.Unstructured) bool {
+		return object.GetKind() == "HorizontalPodAutoscaler"
+	})
 	for _, object := range objects {
 		if err := k.settle(object); err != nil {
 			return nil, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -11,25 +12,34 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	sigsyaml "sigs.k8s.io/yaml"
 )
 
 // readObjects reads every object of a text in YAML.
 func readObjects(text string) ([]*unstructured.Unstructured, error) {
-	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
+	reader := yaml.NewYAMLReader(bufio.NewReader(strings.NewReader(text)))
 	var objects []*unstructured.Unstructured
 	for {
-		object := &unstructured.Unstructured{}
-		err := decoder.Decode(&object.Object)
+		document, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			return objects, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		// A document of comments only is empty.
-		if len(object.Object) > 0 {
-			objects = append(objects, object)
+		content, err := sigsyaml.YAMLToJSON(document)
+		if err != nil {
+			return nil, err
 		}
+		// A document of comments only is empty.
+		if string(content) == "null" {
+			continue
+		}
+		object := &unstructured.Unstructured{}
+		if err := object.UnmarshalJSON(content); err != nil {
+			return nil, err
+		}
+		objects = append(objects, object)
 	}
 }
 

@@ -15,13 +15,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"sluice/e2e/node/internal/layout"
 )
 
-// proofNamespace is made for the proof, and removed after it.
-const proofNamespace = "sluice-node-proof"
+// proofLabel marks the namespace of a proof. Each has one of its own, as a pod of
+// Knative takes long to end, by its own wish, and the next proof need not wait for it.
+const proofLabel = "sluice-node-proof"
 
 // proofLimit is for each of its conditions.
 const proofLimit = time.Minute
@@ -38,28 +40,35 @@ type Proof struct {
 // address, NodePort and name, from the node and from another pod; a pod's log through
 // the kubelet; Knative making a Revision ready. Each outcome is told as it comes.
 func (c *Cluster) Prove(ctx context.Context, backend, proxy string, tell func(Proof)) (err error) {
-	if err := c.remove(ctx, proofNamespace); err != nil {
+	// What an interrupted one left.
+	if err := c.deleteProofs(ctx); err != nil {
 		return err
 	}
-	objects, err := readObjects(proofObjects(backend, proxy))
+	made, err := c.typed.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		GenerateName: proofLabel + "-", Labels: map[string]string{proofLabel: ""},
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.deleteProofs(ctx)) }()
+	p := prover{Cluster: c, namespace: made.Name}
+	objects, err := readObjects(p.objects(backend, proxy))
 	if err != nil {
 		return err
 	}
 	if err := c.Apply(ctx, objects); err != nil {
 		return err
 	}
-	// A pod of Knative takes long to end, by its own wish: that is not waited for.
-	defer func() { err = errors.Join(err, c.delete(ctx, proofNamespace)) }()
 
 	proofs := []struct {
 		name string
 		see  func(context.Context) (string, error)
 	}{
-		{"service", c.seeServices},
+		{"service", p.seeServices},
 		{"dns", seeNames},
-		{"pod to pod by name", c.seeProxy},
-		{"pod's log", c.seeLog},
-		{"knative revision", c.seeRevision},
+		{"pod to pod by name", p.seeProxy},
+		{"pod's log", p.seeLog},
+		{"knative revision", p.seeRevision},
 	}
 	for _, proof := range proofs {
 		began := time.Now()
@@ -76,12 +85,14 @@ func (c *Cluster) Prove(ctx context.Context, backend, proxy string, tell func(Pr
 	return nil
 }
 
-func proofObjects(backend, proxy string) string {
+// prover asks about one proof's own objects.
+type prover struct {
+	*Cluster
+	namespace string
+}
+
+func (p prover) objects(backend, proxy string) string {
 	return fmt.Sprintf(`
-apiVersion: v1
-kind: Namespace
-metadata: {name: %[1]s}
----
 apiVersion: v1
 kind: Pod
 metadata: {name: backend, namespace: %[1]s, labels: {app: backend}}
@@ -128,7 +139,7 @@ spec:
     spec:
       timeoutSeconds: 10
       containers: [{image: %[2]s}]
-`, proofNamespace, backend, proxy, layout.ClusterSuffix)
+`, p.namespace, backend, proxy, layout.ClusterSuffix)
 }
 
 // get asks for a page as a client with nothing cached would, and wants 200.
@@ -156,12 +167,12 @@ func get(ctx context.Context, address string) (string, error) {
 	return string(body), nil
 }
 
-func (c *Cluster) service(ctx context.Context, name string) (*corev1.Service, error) {
-	return c.typed.CoreV1().Services(proofNamespace).Get(ctx, name, metav1.GetOptions{})
+func (p prover) service(ctx context.Context, name string) (*corev1.Service, error) {
+	return p.typed.CoreV1().Services(p.namespace).Get(ctx, name, metav1.GetOptions{})
 }
 
-func (c *Cluster) seeServices(ctx context.Context) (string, error) {
-	service, err := c.service(ctx, "backend")
+func (p prover) seeServices(ctx context.Context) (string, error) {
+	service, err := p.service(ctx, "backend")
 	if err != nil {
 		return "", err
 	}
@@ -195,8 +206,8 @@ func seeNames(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d names found", len(names)), nil
 }
 
-func (c *Cluster) seeProxy(ctx context.Context) (string, error) {
-	service, err := c.service(ctx, "proxy")
+func (p prover) seeProxy(ctx context.Context) (string, error) {
+	service, err := p.service(ctx, "proxy")
 	if err != nil {
 		return "", err
 	}
@@ -204,8 +215,8 @@ func (c *Cluster) seeProxy(ctx context.Context) (string, error) {
 	return "200 through two Services and a name", err
 }
 
-func (c *Cluster) seeLog(ctx context.Context) (string, error) {
-	log, err := c.typed.CoreV1().Pods(proofNamespace).GetLogs("proxy", &corev1.PodLogOptions{}).DoRaw(ctx)
+func (p prover) seeLog(ctx context.Context) (string, error) {
+	log, err := p.typed.CoreV1().Pods(p.namespace).GetLogs("proxy", &corev1.PodLogOptions{}).DoRaw(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -215,38 +226,32 @@ func (c *Cluster) seeLog(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d bytes through the API server", len(log)), nil
 }
 
-func (c *Cluster) seeRevision(ctx context.Context) (string, error) {
-	configuration, err := c.any.
+func (p prover) seeRevision(ctx context.Context) (string, error) {
+	configuration, err := p.any.
 		Resource(schema.GroupVersionResource{Group: "serving.knative.dev", Version: "v1", Resource: "configurations"}).
-		Namespace(proofNamespace).Get(ctx, "hello", metav1.GetOptions{})
+		Namespace(p.namespace).Get(ctx, "hello", metav1.GetOptions{})
 	if err != nil {
 		return "", err
 	}
-	return "ready", condition(configuration, "Ready")
-}
-
-// delete asks for a namespace to go; one that is not there is gone.
-func (c *Cluster) delete(ctx context.Context, namespace string) error {
-	err := c.typed.CoreV1().Namespaces().Delete(ctx, namespace, metav1.DeleteOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
+	name, _, err := unstructured.NestedString(configuration.Object, "status", "latestReadyRevisionName")
+	if err != nil {
+		return "", err
 	}
-	return err
+	return name + " ready", condition(configuration, "Ready")
 }
 
-// remove deletes a namespace and waits until all that was in it is gone.
-func (c *Cluster) remove(ctx context.Context, namespace string) error {
-	if err := c.delete(ctx, namespace); err != nil {
+// deleteProofs asks for the namespaces of all proofs to go, and does not wait.
+func (c *Cluster) deleteProofs(ctx context.Context) error {
+	namespaces := c.typed.CoreV1().Namespaces()
+	found, err := namespaces.List(ctx, metav1.ListOptions{LabelSelector: proofLabel})
+	if err != nil {
 		return err
 	}
-	return Until(ctx, proofLimit, nil, func(ctx context.Context) error {
-		_, err := c.typed.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		if err != nil {
+	for _, namespace := range found.Items {
+		err := namespaces.Delete(ctx, namespace.Name, metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
-		return fmt.Errorf("namespace %s is still being deleted", namespace)
-	})
+	}
+	return nil
 }

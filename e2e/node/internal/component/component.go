@@ -7,6 +7,7 @@
 package component
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -93,11 +94,15 @@ func Write(folders layout.Folders, options Options) (Daemons, error) {
 
 func (w writer) path(name string) string { return filepath.Join(w.folders.Configuration(), name) }
 
-// file writes a configuration file; one with the same content stays as it is.
+// file writes a configuration file. One with the same content is left alone: kube-proxy
+// ends itself when somebody writes to its own.
 func (w writer) file(name string, content []byte) (string, error) {
 	path := w.path(name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
+	}
+	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, content) {
+		return path, nil
 	}
 	return path, os.WriteFile(path, content, 0o600)
 }

@@ -108,8 +108,7 @@ func (w writer) kubelet() (supervisor.Spec, error) {
 		"failCgroupV1": false,
 		"failSwapOn":   false,
 		// The machine has other work: the node reserves nothing for itself.
-		"enforceNodeAllocatable":        []string{},
-		"localStorageCapacityIsolation": false,
+		"enforceNodeAllocatable": []string{},
 		// It is the machine's disk, and its other users decide how full it is.
 		"evictionHard": map[string]string{
 			"memory.available": "1%", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%",
