@@ -19,6 +19,14 @@ demo: ## from real manifests to live traffic through a real Envoy, on this machi
 test: ## every test: unit, golden, property, and on the wire through a real Envoy
 	hack/run-tests
 
+.PHONY: cluster
+cluster: ## a real one-node Kubernetes with Knative Serving; root, Debian, no Docker
+	hack/run-node up
+
+.PHONY: cluster-down
+cluster-down: ## end that node and leave nothing of it but caches and logs
+	hack/run-node down
+
 .PHONY: lint
 lint: ## format, words, names, lengths, arrows between crates, licences, clippy
 	cargo fmt --all --check
