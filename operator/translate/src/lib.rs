@@ -23,6 +23,7 @@ mod paths;
 mod references;
 mod rejections;
 mod routes;
+mod splits;
 mod tls;
 mod translate;
 mod validity;

@@ -2,11 +2,11 @@
 //!
 //! The longest literal prefix comes first; among equal prefixes the manifest's
 //! order stands. Knative's text asks for manifest order alone ("the first match
-//! takes precedence", `ingress_types.go`), its gateways have always sorted by
-//! length, and Serving's output means the same under both: it writes the ACME
-//! challenge first, then tag routes (prefix `/` with a header), then the
-//! catch-all. What a hand-written manifest has to know: a longer prefix beats a
-//! shorter one with a header match, even a later one beats an earlier one.
+//! takes precedence", `ingress_types.go`), Kourier sorts by length, and what
+//! Serving writes means the same under both: the ACME challenge first, then tag
+//! routes (prefix `/` with a header), then the catch-all. What a hand-written
+//! manifest has to know: a longer prefix beats a shorter one with a header match,
+//! even a later one beats an earlier one.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_crds as crds;
-use sluice_ir::{Certificate, Host, Reason, Side};
+use sluice_ir::{Certificate, Host, Reason, Rejection, Side};
 
 use crate::Inputs;
 use crate::certificate::{self, Readable, Unusable, covers};
@@ -24,17 +24,7 @@ pub(crate) fn certificates(
     rejections: &mut Rejections,
 ) -> Certificates {
     let spec = &inputs.ingress.spec;
-    let entries: Vec<BTreeSet<String>> = spec
-        .tls
-        .iter()
-        .map(|tls| tls.hosts.iter().map(|host| fold(host)).collect())
-        .collect();
-    let mut named: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (index, hosts) in entries.iter().enumerate() {
-        for host in hosts {
-            named.entry(host).or_default().push(index);
-        }
-    }
+    let coverage = Coverage::new(&spec.tls, &spec.rules);
     let mut secrets = Secrets {
         inputs,
         read: BTreeMap::new(),
@@ -43,15 +33,8 @@ pub(crate) fn certificates(
     let mut certificates = Certificates::new();
     let mut applied = BTreeSet::new();
     let mut bare = None;
-    for (index, rule) in spec.rules.iter().enumerate() {
-        let hosts: Vec<String> = rule.hosts.iter().map(|host| fold(host)).collect();
-        let candidates = hosts.first().and_then(|first| named.get(first.as_str()));
-        let covering: Vec<usize> = candidates
-            .into_iter()
-            .flatten()
-            .copied()
-            .filter(|entry| covers_all(&entries, *entry, &hosts))
-            .collect();
+    for (index, (rule, hosts)) in spec.rules.iter().zip(&coverage.rules).enumerate() {
+        let covering = coverage.covering(hosts);
         applied.extend(covering.iter().copied());
         let external = !owned.of(Side::External, index).is_empty();
         if covering.is_empty() && external && bare.is_none() {
@@ -59,20 +42,20 @@ pub(crate) fn certificates(
         }
         let mut shown = None;
         for entry in covering {
-            let certificate = secrets.certificate(entry, &hosts, rejections);
+            let certificate = secrets.certificate(entry, hosts, rejections);
             shown = shown.or(certificate);
         }
         let Some(certificate) = shown else { continue };
         for side in sides(&rule.visibility) {
-            let of_side = certificates.entry(*side).or_default();
-            let hosts = owned.of(*side, index).into_iter();
-            of_side.extend(hosts.map(|host| (host, certificate.clone())));
+            for host in owned.of(*side, index) {
+                let of_side = certificates.entry(*side).or_default();
+                of_side.insert(host, certificate.clone());
+            }
         }
     }
-    certificates.retain(|_, of_side| !of_side.is_empty());
     for (index, tls) in spec.tls.iter().enumerate() {
         if !applied.contains(&index) {
-            rejections.add(not_applied(inputs.ingress, index, tls));
+            rejections.add(not_applied(index, tls, coverage.partly(index)));
         }
     }
     if let Some(rule) = bare.filter(|_| spec.http_option.redirects()) {
@@ -81,16 +64,76 @@ pub(crate) fn certificates(
     certificates
 }
 
-/// Hosts that cannot be read are compared as they stand.
-fn fold(text: &str) -> String {
-    Host::parse(text).map_or_else(|_| text.to_owned(), |host| host.to_string())
+/// Which `tls` entry names which hosts, all folded; those that cannot be read
+/// stand as they are.
+struct Coverage {
+    entries: Vec<BTreeSet<String>>,
+    rules: Vec<Vec<String>>,
+    /// Entries by host.
+    entries_of: BTreeMap<String, Vec<usize>>,
+    /// The first rule that names a host.
+    rule_of: BTreeMap<String, usize>,
 }
 
-fn covers_all(entries: &[BTreeSet<String>], entry: usize, hosts: &[String]) -> bool {
-    let Some(listed) = entries.get(entry) else {
-        return false;
-    };
-    hosts.iter().all(|host| listed.contains(host))
+impl Coverage {
+    fn new(tls: &[crds::IngressTls], rules: &[crds::IngressRule]) -> Self {
+        let fold = |text: &String| {
+            let host = Host::parse(text);
+            host.map_or_else(|_| text.clone(), |host| host.to_string())
+        };
+        let entries = tls.iter().map(|tls| tls.hosts.iter().map(fold).collect());
+        let rules = rules
+            .iter()
+            .map(|rule| rule.hosts.iter().map(fold).collect());
+        let mut coverage = Self {
+            entries: entries.collect(),
+            rules: rules.collect(),
+            entries_of: BTreeMap::new(),
+            rule_of: BTreeMap::new(),
+        };
+        for (index, hosts) in coverage.entries.iter().enumerate() {
+            for host in hosts {
+                let of_host = coverage.entries_of.entry(host.clone()).or_default();
+                of_host.push(index);
+            }
+        }
+        for (index, hosts) in coverage.rules.iter().enumerate() {
+            for host in hosts {
+                coverage.rule_of.entry(host.clone()).or_insert(index);
+            }
+        }
+        coverage
+    }
+
+    /// The entries that name all these hosts, in the manifest's order.
+    fn covering(&self, hosts: &[String]) -> Vec<usize> {
+        let candidates = hosts.first().and_then(|first| self.entries_of.get(first));
+        let covers = |entry: &usize| {
+            let listed = self.entries.get(*entry);
+            listed.is_some_and(|listed| hosts.iter().all(|host| listed.contains(host)))
+        };
+        candidates
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(covers)
+            .collect()
+    }
+
+    /// A rule that an entry covers in part, and a host of it that it leaves out.
+    fn partly(&self, entry: usize) -> Option<(usize, &str)> {
+        let listed = self.entries.get(entry)?;
+        let rule = listed
+            .iter()
+            .filter_map(|host| self.rule_of.get(host))
+            .min()?;
+        let left_out = self
+            .rules
+            .get(*rule)?
+            .iter()
+            .find(|host| !listed.contains(*host))?;
+        Some((*rule, left_out))
+    }
 }
 
 /// The Secrets that `tls` names, each read once.
@@ -220,31 +263,14 @@ fn judge_names(readable: &Readable, hosts: &[String], field: &str, rejections: &
     ));
 }
 
-fn not_applied(
-    ingress: &crds::Ingress,
-    index: usize,
-    tls: &crds::IngressTls,
-) -> sluice_ir::Rejection {
-    let listed: BTreeSet<String> = tls.hosts.iter().map(|host| fold(host)).collect();
+fn not_applied(index: usize, tls: &crds::IngressTls, partly: Option<(usize, &str)>) -> Rejection {
     let field = format!("spec.tls[{index}].hosts");
-    // The first rule that the entry covers in part, and what it leaves out.
-    let partly = ingress
-        .spec
-        .rules
-        .iter()
-        .enumerate()
-        .find_map(|(rule, of)| {
-            let hosts: Vec<String> = of.hosts.iter().map(|host| fold(host)).collect();
-            let missing = hosts.iter().find(|host| !listed.contains(*host))?;
-            let some = hosts.iter().any(|host| listed.contains(host));
-            some.then(|| (rule, missing.clone()))
-        });
     match partly {
-        Some((rule, missing)) => rejection(
+        Some((rule, left_out)) => rejection(
             Reason::TlsNotApplied,
             field,
             format!("not all hosts of {}", AtRule(rule)),
-            format!("{} as well", quote(&missing)),
+            format!("{} as well", quote(left_out)),
             "list all hosts of the rule, or give the host a rule of its own; \
              until then the rule has no certificate",
         ),
@@ -261,7 +287,7 @@ fn not_applied(
     }
 }
 
-fn not_redirected(rule: usize) -> sluice_ir::Rejection {
+fn not_redirected(rule: usize) -> Rejection {
     rejection(
         Reason::TlsNotApplied,
         "spec.httpOption",

@@ -9,7 +9,7 @@ use crate::hosts::{self, OwnedHosts};
 use crate::rejections::Rejections;
 use crate::routes::Planner;
 use crate::tls::{self, Certificates};
-use crate::{Inputs, Translated, Translation, paths, validity};
+use crate::{Inputs, Translated, Translation, splits, validity};
 
 /// Translates one Ingress. Total: a spec that cannot be planned gives a refused
 /// plan, a part that cannot be served is missing from the plan or answers 503,
@@ -79,7 +79,7 @@ fn refused(inputs: &Inputs<'_>, owned: &OwnedHosts, reason: String) -> RefusedPl
         let paths = rule.http.iter().flat_map(|http| &http.paths);
         for (index, path) in paths.enumerate() {
             let at = AtRule(rule_index).path(index);
-            let named = paths::upstreams(inputs, path, at);
+            let named = splits::upstreams(inputs, path, at);
             clusters.extend(named.map(|upstream| (upstream.service_port, upstream.cluster)));
         }
     }

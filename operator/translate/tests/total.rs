@@ -434,6 +434,7 @@ fn large() -> Vec<(&'static str, Vec<Value>)> {
         "spec": {"type": "ExternalName", "externalName": "gateway.sluice.svc",
             "ports": [{"name": "http", "port": 80}]}});
     let many = |count: usize, of: &dyn Fn(usize) -> Value| (0..count).map(of).collect::<Vec<_>>();
+    let paths_of = |service: &str| vec![json!({"splits": [split(service, 100)]})];
     let local = |n: usize| format!("h{n}.default.svc.cluster.local");
     let paths = many(
         9_000,
@@ -450,7 +451,17 @@ fn large() -> Vec<(&'static str, Vec<Value>)> {
     let headers: BTreeMap<String, String> = (0..30_000)
         .map(|n| (format!("x-{n}"), "%".repeat(20)))
         .collect();
+    let mut half_covered = ingress(
+        "i",
+        many(8_000, &|n| {
+            rule(vec![format!("a{n}.x"), format!("b{n}.x")], paths_of("a"))
+        }),
+    );
+    half_covered["spec"]["tls"] = json!(many(8_000, &|n| {
+        json!({"hosts": [format!("b{n}.x")], "secretName": "s", "secretNamespace": "default"})
+    }));
     vec![
+        ("8,000 certificates for half a rule", vec![half_covered]),
         (
             "9,000 paths",
             vec![

@@ -1,4 +1,4 @@
-use sluice_ir::{Outcome, Side};
+use sluice_ir::{Backend, Outcome, Side};
 
 use super::*;
 use crate::fixture::{
