@@ -66,9 +66,9 @@ impl Stream {
                 Verdict::Settled
             }
             Want::Content(content, shape) => {
-                let put = Put {
+                let put = |placing| Put {
                     name: name.clone(),
-                    source,
+                    source: source.clone(),
                     content: match kind {
                         Kind::Secret => Content {
                             version: content.version.clone(),
@@ -77,12 +77,12 @@ impl Stream {
                         _ => content.clone(),
                     },
                     shape,
-                    placing: None,
+                    placing,
                 };
                 match kind {
-                    Kind::Scope => self.judge_scope(put, store, pass),
+                    Kind::Scope => self.judge_scope(name, put, store, pass),
                     Kind::RouteTable if self.is_deferred(name, mark, store) => Verdict::Wait,
-                    _ => Verdict::Send(Atom::put(name, put)),
+                    _ => Verdict::Send(Atom::put(name, put(None))),
                 }
             }
         }
@@ -138,51 +138,56 @@ impl Stream {
 
     /// A scope waits for the clusters of its revision and for its table; the
     /// scope that had its key goes in the same response.
-    fn judge_scope(&self, mut put: Put, store: &Store, pass: &mut Pass) -> Verdict {
-        let Some(entry) = store.entry(Kind::Scope, &put.source) else {
+    fn judge_scope(
+        &self,
+        name: &Arc<str>,
+        put: impl FnOnce(Option<Placing>) -> Put,
+        store: &Store,
+        pass: &mut Pass,
+    ) -> Verdict {
+        let Some(entry) = store.entry(Kind::Scope, name) else {
             return Verdict::Settled;
         };
-        let mut steps = Vec::new();
-        let mut revision = entry.changed;
-        if let Some(placing) = Placing::of(&entry.resource) {
-            let rival = self.scopes.of_key(&placing.key);
-            let present = rival.and_then(|scope| self.scopes.placing(scope));
-            let moves = present.is_some_and(|present| present.table != placing.table);
-            if moves {
-                pass.destinations.insert(placing.table.clone());
-            }
-            if self.is_gated(revision) {
-                return Verdict::Wait;
-            }
-            match self.table(&placing.table, store) {
-                Table::Coming => return Verdict::Wait,
-                Table::Unasked(changed) => {
-                    revision = revision.max(changed);
-                    if self.is_gated(revision) {
-                        return Verdict::Wait;
-                    }
-                    if moves && self.can_anchor(&placing.table, store) {
-                        pass.unasked.insert(placing.table.clone());
-                        return Verdict::Wait;
-                    }
-                }
-                Table::Present | Table::Never => {}
-            }
-            if let Some(rival) = rival.filter(|rival| **rival != put.name) {
-                steps.push(Step::Remove(rival.clone()));
-            }
-            let anchor = name::anchor_scope(&placing.table);
-            if moves && let Some(anchor) = self.types[Kind::Scope].held.get_key_value(&*anchor) {
-                steps.push(Step::Remove(anchor.0.clone()));
-            }
-            put.placing = Some(placing);
+        let gated = self.is_gated(entry.changed);
+        let (Some(key), Some(table)) = (&entry.resource.key, &entry.resource.table) else {
+            return if gated {
+                Verdict::Wait
+            } else {
+                Verdict::Send(Atom::put(name, put(None)))
+            };
+        };
+        let rival = self.scopes.of_key(key);
+        let present = rival.and_then(|scope| self.scopes.placing(scope));
+        let moves = present.is_some_and(|present| present.table != *table);
+        if moves {
+            pass.destinations.insert(table.clone());
         }
-        if self.is_gated(revision) {
+        if gated {
             return Verdict::Wait;
         }
-        let lead = put.name.clone();
-        steps.push(Step::Put(Box::new(put)));
-        Verdict::Send(Atom { lead, steps })
+        match self.table(table, store) {
+            Table::Coming => return Verdict::Wait,
+            Table::Unasked(changed) if self.is_gated(changed) => return Verdict::Wait,
+            Table::Unasked(_) if moves && self.can_anchor(table, store) => {
+                pass.unasked.insert(table.clone());
+                return Verdict::Wait;
+            }
+            Table::Unasked(_) | Table::Present | Table::Never => {}
+        }
+        let mut steps = Vec::new();
+        if let Some(rival) = rival.filter(|rival| *rival != name) {
+            steps.push(Step::Remove(rival.clone()));
+        }
+        let anchors = &self.types[Kind::Scope].held;
+        if moves && let Some((anchor, _)) = anchors.get_key_value(&*name::anchor_scope(table)) {
+            steps.push(Step::Remove(anchor.clone()));
+        }
+        let placing = Placing::of(&entry.resource);
+        steps.push(Step::Put(Box::new(put(placing))));
+        Verdict::Send(Atom {
+            lead: name.clone(),
+            steps,
+        })
     }
 
     /// Whether a cluster or an assignment that appeared up to this revision is
