@@ -2,8 +2,8 @@
 // becomes the one whose name it was started by (a link to it), as BusyBox does. One
 // link step and one file instead of six, and all share one build of client-go.
 //
-// etcd is the version that this Kubernetes is made for. With Debian's, 3.4, a read
-// was now and then never answered, and a request to the API server hung for a minute.
+// etcd is the version that this Kubernetes is made for. Debian's, 3.4, tells a watch
+// nothing of its progress, so the API server's caches stay behind and lists wait on them.
 //
 // Reads: its own name and the arguments of that component.
 // Gives: kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet, etcd.

@@ -13,7 +13,8 @@ const DNSNamespace = "kube-system"
 // dnsPort is one that takes no privilege to listen on.
 const dnsPort = 1053
 
-// ApplyDNS puts the DNS server there, and does not wait for it.
+// ApplyDNS puts the DNS server there, and does not wait for it. That a name is not
+// there it never remembers: who asks too early asks again.
 func (c *Cluster) ApplyDNS(ctx context.Context, image string) error {
 	objects, err := readObjects(fmt.Sprintf(`
 apiVersion: v1
@@ -45,7 +46,9 @@ data:
       kubernetes %[3]s in-addr.arpa {
         ttl 5
       }
-      cache 5
+      cache 5 {
+        disable denial
+      }
     }
 ---
 apiVersion: v1

@@ -52,11 +52,7 @@ func (c *Cluster) Prove(ctx context.Context, backend, proxy string, tell func(Pr
 	}
 	defer func() { err = errors.Join(err, c.deleteProofs(ctx)) }()
 	p := prover{Cluster: c, namespace: made.Name}
-	objects, err := readObjects(p.objects(backend, proxy))
-	if err != nil {
-		return err
-	}
-	if err := c.Apply(ctx, objects); err != nil {
+	if err := p.apply(ctx, p.backend(backend)); err != nil {
 		return err
 	}
 
@@ -65,8 +61,14 @@ func (c *Cluster) Prove(ctx context.Context, backend, proxy string, tell func(Pr
 		see  func(context.Context) (string, error)
 	}{
 		{"service", p.seeServices},
-		{"dns", seeNames},
-		{"pod to pod by name", p.seeProxy},
+		{"dns", p.seeNames},
+		// The proxy remembers a name that was not there for good, so it comes last.
+		{"pod to pod by name", func(ctx context.Context) (string, error) {
+			if err := p.apply(ctx, p.proxy(proxy)); err != nil {
+				return "", err
+			}
+			return p.seeProxy(ctx)
+		}},
 		{"pod's log", p.seeLog},
 		{"knative revision", p.seeRevision},
 	}
@@ -91,7 +93,19 @@ type prover struct {
 	namespace string
 }
 
-func (p prover) objects(backend, proxy string) string {
+func (p prover) apply(ctx context.Context, text string) error {
+	objects, err := readObjects(text)
+	if err != nil {
+		return err
+	}
+	return p.Apply(ctx, objects)
+}
+
+func (p prover) backendName() string {
+	return "backend." + p.namespace + ".svc." + layout.ClusterSuffix
+}
+
+func (p prover) backend(image string) string {
 	return fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
@@ -112,25 +126,6 @@ spec:
   selector: {app: backend}
   ports: [{port: 80, targetPort: 8080}]
 ---
-apiVersion: v1
-kind: Pod
-metadata: {name: proxy, namespace: %[1]s, labels: {app: proxy}}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers:
-    - name: proxy
-      image: %[3]s
-      env:
-        - {name: PORT, value: "8080"}
-        - {name: TARGET_HOST, value: backend.%[1]s.svc.%[4]s}
----
-apiVersion: v1
-kind: Service
-metadata: {name: proxy, namespace: %[1]s}
-spec:
-  selector: {app: proxy}
-  ports: [{port: 80, targetPort: 8080}]
----
 apiVersion: serving.knative.dev/v1
 kind: Configuration
 metadata: {name: hello, namespace: %[1]s}
@@ -139,7 +134,30 @@ spec:
     spec:
       timeoutSeconds: 10
       containers: [{image: %[2]s}]
-`, p.namespace, backend, proxy, layout.ClusterSuffix)
+`, p.namespace, image)
+}
+
+func (p prover) proxy(image string) string {
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: proxy, namespace: %[1]s, labels: {app: proxy}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: proxy
+      image: %[2]s
+      env:
+        - {name: PORT, value: "8080"}
+        - {name: TARGET_HOST, value: %[3]s}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: proxy, namespace: %[1]s}
+spec:
+  selector: {app: proxy}
+  ports: [{port: 80, targetPort: 8080}]
+`, p.namespace, image, p.backendName())
 }
 
 // get asks for a page as a client with nothing cached would, and wants 200.
@@ -185,7 +203,11 @@ func (p prover) seeServices(ctx context.Context) (string, error) {
 	return fmt.Sprintf("200 by %s and by port %s of the node", service.Spec.ClusterIP, port), nil
 }
 
-func seeNames(ctx context.Context) (string, error) {
+func (p prover) seeNames(ctx context.Context) (string, error) {
+	service, err := p.service(ctx, "backend")
+	if err != nil {
+		return "", err
+	}
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var dialer net.Dialer
 		return dialer.DialContext(ctx, network, net.JoinHostPort(layout.DNSServiceAddress, "53"))
@@ -193,6 +215,7 @@ func seeNames(ctx context.Context) (string, error) {
 	names := map[string]string{
 		"kubernetes.default.svc." + layout.ClusterSuffix + ".":            layout.APIServiceAddress,
 		"kube-dns." + DNSNamespace + ".svc." + layout.ClusterSuffix + ".": layout.DNSServiceAddress,
+		p.backendName() + ".": service.Spec.ClusterIP,
 	}
 	for name, address := range names {
 		found, err := resolver.LookupHost(ctx, name)
