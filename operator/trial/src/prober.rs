@@ -14,6 +14,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::TrialError;
 use crate::line::{Answer, Ask, Failure, Line, Reply, Target};
 
+/// Seconds' worth of requests that may be unanswered at once. Beyond that the
+/// run ends and proves nothing: whatever answers is too slow for the rate, and
+/// ever more requests would only slow it further.
+const BACKLOG: u32 = 10;
+
 /// What a prober sends.
 #[derive(Clone, Debug)]
 pub struct Load {
@@ -36,20 +41,26 @@ impl Prober {
     /// Starts to send at once.
     #[must_use]
     pub fn start(load: Load) -> Self {
+        let limit = load.rate.saturating_mul(BACKLOG).max(100) as usize;
+        Self::start_with(load, limit)
+    }
+
+    fn start_with(load: Load, limit: usize) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (progress, answered) = watch::channel(0);
         Self {
             stop,
-            sending: tokio::spawn(run(load, stopped, progress)),
+            sending: tokio::spawn(run(load, limit, stopped, progress)),
             answered,
         }
     }
 
     /// Waits till this many more requests have been answered or failed; the
-    /// condition to wait for where a test would sleep.
+    /// condition to wait for where a test would sleep. Returns at once if the
+    /// run ended by itself, which [`Prober::stop`] then says.
     pub async fn more(&mut self, count: u64) {
         let goal = *self.answered.borrow() + count;
-        // An error means that the prober ended by itself; `stop` will say why.
+        // An error means that the run ended by itself.
         let _ = self.answered.wait_for(|answered| *answered >= goal).await;
     }
 
@@ -80,6 +91,10 @@ pub struct Report {
     pub sent: u64,
     /// The longest that a request left after its due time.
     pub latest: Duration,
+    /// The most requests that were unanswered at once.
+    pub backlog: usize,
+    /// How many of them end a run.
+    pub limit: usize,
     /// One for each request, by time of sending.
     pub answers: Vec<Answer>,
 }
@@ -137,17 +152,23 @@ impl Report {
             .copied()
     }
 
-    /// Whether this run proves anything: every request is accounted for, and at
-    /// least 99 % of the intended rate was reached.
+    /// Whether this run proves anything: every request is accounted for, at least
+    /// 99 % of the intended rate was reached, and the answers kept up with it.
     ///
     /// # Errors
-    /// Says which of the two does not hold, with the figures.
+    /// Says which of these does not hold, with the figures.
     pub fn validate(&self) -> Result<(), TrialError> {
         let accounted = self.answered() + self.failed();
         if self.sent != accounted {
             return Err(TrialError::InvalidRun(format!(
                 "{} sent, but {accounted} answered or failed",
                 self.sent
+            )));
+        }
+        if self.backlog >= self.limit {
+            return Err(TrialError::InvalidRun(format!(
+                "{} requests unanswered at once: too much for this machine at {} per second",
+                self.backlog, self.rate
             )));
         }
         let intended = f64::from(self.rate) * self.elapsed.as_secs_f64();
@@ -171,6 +192,7 @@ impl Answer {
 
 async fn run(
     load: Load,
+    limit: usize,
     mut stopped: oneshot::Receiver<()>,
     progress: watch::Sender<u64>,
 ) -> Report {
@@ -183,6 +205,7 @@ async fn run(
     let mut answers = Vec::new();
     let mut sent = 0u32;
     let mut latest = Duration::ZERO;
+    let mut backlog = 0;
     let mut take = |joined: Result<Answer, _>| {
         // A task that panicked leaves its request unaccounted: the run is invalid.
         if let Ok(answer) = joined {
@@ -194,6 +217,11 @@ async fn run(
         let due = start + Duration::from_secs(1) * sent / rate;
         // What was due when the end came is still sent, however late.
         if end.is_some_and(|end| due > end) {
+            break;
+        }
+        backlog = backlog.max(pending.len());
+        if backlog >= limit {
+            end = end.or_else(|| Some(Instant::now()));
             break;
         }
         tokio::select! {
@@ -218,6 +246,8 @@ async fn run(
         elapsed,
         sent: u64::from(sent),
         latest,
+        backlog,
+        limit,
         answers,
     }
 }

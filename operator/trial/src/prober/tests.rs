@@ -100,6 +100,18 @@ async fn slow_answers_do_not_slow_the_sending() {
     assert_eq!(report.lost(200), Vec::<String>::new());
 }
 
+/// Nobody accepts, so nothing is ever answered.
+#[tokio::test]
+async fn a_run_that_piles_up_ends_and_proves_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut load = load(listener.local_addr().unwrap(), Mode::Http2);
+    load.target.timeout = Duration::from_secs(5);
+    let mut prober = Prober::start_with(load, 20);
+    prober.more(u64::MAX / 2).await;
+    let error = prober.stop().await.unwrap_err().to_string();
+    assert!(error.contains("20 requests unanswered at once"), "{error}");
+}
+
 #[test]
 fn a_run_below_its_rate_proves_nothing() {
     let report = Report {
@@ -107,6 +119,8 @@ fn a_run_below_its_rate_proves_nothing() {
         elapsed: Duration::from_secs(1),
         sent: 0,
         latest: Duration::ZERO,
+        backlog: 0,
+        limit: 5_000,
         answers: Vec::new(),
     };
     let error = report.validate().unwrap_err().to_string();

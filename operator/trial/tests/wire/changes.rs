@@ -10,8 +10,8 @@ use sluice_xds::Settings;
 use tokio::time::Instant;
 
 use crate::stage::{
-    Stage, backends, echo, endpoints_of, ingress, path, rule, service, simple, split_setting,
-    stage, stage_with,
+    Stage, alone, backends, echo, endpoints_of, ingress, path, rule, service, simple,
+    split_setting, stage, stage_with,
 };
 
 const CHANGES: usize = 200;
@@ -65,6 +65,7 @@ fn judge(report: &Report, acked: &[Instant], version: impl Fn(&Reply) -> usize) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_header_changes() {
+    let _turn = alone().await;
     let Some(mut stage) = stage().await else {
         return;
     };
@@ -97,6 +98,7 @@ async fn two_hundred_header_changes() {
 /// Endpoints change, as on a flip between activator and pods: by EDS alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_backend_swaps_by_endpoints() {
+    let _turn = alone().await;
     let Some(mut stage) = stage().await else {
         return;
     };
@@ -117,6 +119,7 @@ async fn two_hundred_backend_swaps_by_endpoints() {
 /// again, or is really gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_backend_swaps_by_service() {
+    let _turn = alone().await;
     let settings = Settings {
         cluster_grace: Duration::from_millis(250),
         ..Settings::default()
@@ -146,7 +149,10 @@ async fn swap(stage: &mut Stage, next: impl Fn(usize) -> Vec<serde_json::Value>)
             .more(std::env::var("PACE").map_or(4, |p| p.parse().unwrap()))
             .await;
         begun.push(Instant::now());
-        stage.apply(&next(number)).await;
+        let took = stage.apply(&next(number)).await.took;
+        if took > Duration::from_millis(300) {
+            println!("change {number} took {took:?}");
+        }
         acked.push(Instant::now());
     }
     let parity = |reply: &Reply| usize::from(reply.header(NAME_HEADER) == "odd");

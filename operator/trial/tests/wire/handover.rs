@@ -7,7 +7,9 @@ use sluice_trial::backend::NAME_HEADER;
 use sluice_trial::line::{Ask, Mode, Target};
 use sluice_trial::prober::{Load, Prober};
 
-use crate::stage::{NAMESPACE, backends, get, ingress, path, rule, service, simple, split, stage};
+use crate::stage::{
+    NAMESPACE, alone, backends, get, ingress, path, rule, service, simple, split, stage,
+};
 
 const HOST: &str = "contested.example.com";
 
@@ -15,6 +17,7 @@ const HOST: &str = "contested.example.com";
 /// live on with other hosts. The younger one serves in between, without a gap.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handover_has_no_404() {
+    let _turn = alone().await;
     let Some(mut stage) = stage().await else {
         return;
     };

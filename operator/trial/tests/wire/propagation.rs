@@ -9,7 +9,8 @@ use sluice_trial::remote::Sent;
 use tokio::time::Instant;
 
 use crate::stage::{
-    Stage, backends, echo, endpoints_of, ingress, path, rule, service, simple, split_setting, stage,
+    Stage, alone, backends, echo, endpoints_of, ingress, path, rule, service, simple,
+    split_setting, stage,
 };
 
 /// A world of this many Ingresses, each with a Service of its own.
@@ -96,6 +97,7 @@ async fn count(ingresses: usize) {
 /// the first request that sees it.
 #[tokio::test(flavor = "multi_thread")]
 async fn measured_times() {
+    let _turn = alone().await;
     for ingresses in [100, 2_000] {
         let [backend, other] = backends(["b", "other"]).await;
         let Some(mut stage) = world(ingresses, &backend).await else {

@@ -12,7 +12,7 @@ use sluice_trial::prober::{Load, Prober};
 use sluice_trial::remote::{Remote, Sent};
 
 use crate::stage::{
-    NAMESPACE, backends, echo, envoy, get, ingress, path, rule, service, simple, split,
+    NAMESPACE, alone, backends, echo, envoy, get, ingress, path, rule, service, simple, split,
     split_setting,
 };
 
@@ -35,6 +35,7 @@ fn write(folder: &Path, name: &str, manifests: &[Value]) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_and_started_again_under_load() {
+    let _turn = alone().await;
     let Some(envoy) = envoy() else { return };
     let [backend] = backends(["b"]).await;
     let place = Place::new().unwrap();

@@ -8,7 +8,7 @@ use sluice_trial::backend::NAME_HEADER;
 use sluice_trial::judge::judge_split;
 use sluice_trial::line::{Ask, Line, Mode, Target};
 
-use crate::stage::{backends, ingress, path, rule, service, service_h2c, split, stage};
+use crate::stage::{alone, backends, ingress, path, rule, service, service_h2c, split, stage};
 
 const REQUESTS: u64 = 10_000;
 
@@ -33,6 +33,7 @@ async fn grpc_calls_on_one_connection() {
 }
 
 async fn judge(mode: Mode) {
+    let _turn = alone().await;
     let Some(mut stage) = stage().await else {
         return;
     };

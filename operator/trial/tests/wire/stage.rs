@@ -12,6 +12,7 @@ use sluice_trial::gateway::{Gateway, Place, locate};
 use sluice_trial::line::{Ask, Line, Mode, Reply, Target};
 use sluice_trial::server::{Published, Server};
 use sluice_xds::Settings;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// The namespace of everything that is not said to be elsewhere.
@@ -64,6 +65,12 @@ pub async fn stage_with(settings: Settings) -> Option<Stage> {
     let gateway = Gateway::start(&envoy, place).await.unwrap();
     gateway.ready().await.unwrap();
     Some(Stage { gateway, server })
+}
+
+/// Held by tests that load or time the machine, so that they do so in turn.
+pub async fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
 }
 
 /// The Envoy to run; says so in one line if there is none.

@@ -9,7 +9,9 @@ use sluice_trial::dial::{Tls, dial};
 use sluice_trial::line::{Ask, Line, Mode, Target};
 use sluice_trial::prober::{Load, Prober};
 
-use crate::stage::{NAMESPACE, backends, get, ingress, path, rule, service, simple, split, stage};
+use crate::stage::{
+    NAMESPACE, alone, backends, get, ingress, path, rule, service, simple, split, stage,
+};
 
 fn with_tls(name: &str, host: &str, secret: &str, http_option: &str) -> Value {
     ingress(
@@ -178,6 +180,7 @@ async fn each_name_has_its_certificate() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_under_load_loses_nothing() {
+    let _turn = alone().await;
     let Some(mut stage) = stage().await else {
         return;
     };
@@ -324,6 +327,7 @@ async fn redirects_spare_the_acme_challenge_and_believe_no_client() {
 /// none of them may be forgotten.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_first_handshakes_at_once() {
+    let _turn = alone().await;
     let Some(mut stage) = stage().await else {
         return;
     };
