@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
+use sluice_ir::{ObjectKey, Reason};
 use sluice_trial::backend::{Echo, NAME_HEADER};
 use sluice_trial::line::{Ask, Line, Mode, Reply, Target};
 use sluice_trial::server::PRIVATE_GATEWAY;
@@ -10,8 +11,8 @@ use sluice_trial::websocket::Socket;
 use tokio::time::Instant;
 
 use crate::stage::{
-    backends, external_name, get, ingress, local_rule, path, rule, service, split, split_setting,
-    stage,
+    NAMESPACE, backends, external_name, get, ingress, local_rule, path, rule, service, split,
+    split_setting, stage,
 };
 
 const PRIVATE: &str = "target.trial.svc.cluster.local";
@@ -193,4 +194,50 @@ async fn inside_requests(stage: &crate::stage::Stage) -> u64 {
         .collect();
     assert_eq!(of_plain.len(), 1, "{stats:?}");
     *of_plain[0].1
+}
+
+/// Rewrites that lead back into a gateway end with an answer, not in a circle:
+/// to itself, to each other, and to a target that rewrites in its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn loops_end() {
+    let Some(mut stage) = stage().await else {
+        return;
+    };
+    let [main] = backends(["main"]).await;
+    let mut objects = service("main", &[main.address()]);
+    objects.push(external_name("crossed", PRIVATE_GATEWAY));
+    let rewriting = |name: &str, host: &str, to: &str| {
+        let mut path = path(&[split("crossed", 100)]);
+        path["rewriteHost"] = json!(to);
+        ingress(name, &json!({"rules": [rule(host, &[path])]}))
+    };
+    let hosts = [
+        ("self", "self.example.com", "self.example.com"),
+        ("ping", "ping.example.com", "pong.example.com"),
+        ("pong", "pong.example.com", "ping.example.com"),
+        ("deep", "deep.example.com", "middle.example.com"),
+        ("middle", "middle.example.com", PRIVATE),
+    ];
+    objects.extend(hosts.map(|(name, host, to)| rewriting(name, host, to)));
+    let end = json!({"rules": [local_rule(PRIVATE, &[path(&[split("main", 100)])])]});
+    objects.push(ingress("target", &end));
+    let published = stage.apply(&objects).await;
+    for (name, host, _) in hosts {
+        let verdict = &published.changes.verdicts[&ObjectKey::new(NAMESPACE, name)];
+        let looped = verdict
+            .rejections
+            .iter()
+            .any(|r| r.reason == Reason::RewriteLoop);
+        assert_eq!(looped, name != "middle", "{name}: {verdict:?}");
+        for address in [stage.edge().external_http, stage.edge().internal_http] {
+            let expected = if name == "middle" { 200 } else { 503 };
+            assert_eq!(get(address, host, "/").await.status, expected, "{name}");
+        }
+    }
+    assert_eq!(
+        main.hits(),
+        2,
+        "one answer on each side, by the one that ends"
+    );
+    assert_eq!(inside_requests(&stage).await, hosts.len() as u64);
 }

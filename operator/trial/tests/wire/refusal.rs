@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 use sluice_ir::{ObjectKey, Outcome, Reason};
+use sluice_trial::backend::NAME_HEADER;
 use sluice_trial::line::{Ask, Mode, Target};
 use sluice_trial::prober::{Load, Prober};
 
@@ -283,4 +284,64 @@ async fn bad_input_never_reaches_envoy_and_neighbours_serve() {
     assert!(stage.server.fleet().quarantined.is_empty());
     let address = stage.edge().external_http;
     assert_eq!(get(address, "good.example.com", "/").await.status, 200);
+}
+
+/// Hosts that are claimed twice, or that are not the claimant's to have.
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_that_are_not_granted_serve_nothing() {
+    let Some(mut stage) = stage().await else {
+        return;
+    };
+    let [first, second] = backends(["first", "second"]).await;
+    let mut objects = service("first", &[first.address()]);
+    objects.extend(service("second", &[second.address()]));
+    let to = |host: &str, service: &str| rule(host, &[path(&[split(service, 100)])]);
+    // Twice in one Ingress, by another spelling: the first rule has it.
+    let twice = json!({"rules": [
+        to("twice.example.com", "first"),
+        to("TWICE.example.com.", "second"),
+    ]});
+    objects.push(ingress("twice", &twice));
+    // In two: the elder has it; by name where they are of one age.
+    objects.push(simple("a-elder", "shared.example.com", "first"));
+    objects.push(simple("b-younger", "shared.example.com", "second"));
+    // Cluster-local names of another namespace, and of its own. (`x.other` could
+    // be a public domain; for it the namespace merely stands first.)
+    let foreign = ["x.other.svc.cluster.local", "x.other.svc"];
+    let own = ["x.trial.svc.cluster.local", "x.trial.svc", "x.trial"];
+    let rules: Vec<Value> = foreign
+        .iter()
+        .chain(&own)
+        .map(|host| to(host, "second"))
+        .collect();
+    objects.push(ingress("names", &json!({"rules": rules})));
+    let published = stage.apply(&objects).await;
+    let reasons = |name: &str| -> Vec<Reason> {
+        let verdict = &published.changes.verdicts[&ObjectKey::new(NAMESPACE, name)];
+        verdict.rejections.iter().map(|r| r.reason).collect()
+    };
+    assert_eq!(reasons("twice"), [Reason::DuplicateHost]);
+    assert_eq!(reasons("a-elder"), []);
+    assert_eq!(reasons("b-younger"), [Reason::DomainConflict]);
+    assert!(reasons("names").contains(&Reason::ForeignLocalName));
+    let edge = stage.edge();
+    for address in [edge.external_http, edge.internal_http] {
+        for host in ["twice.example.com", "shared.example.com"] {
+            assert_eq!(
+                get(address, host, "/").await.header(NAME_HEADER),
+                "first",
+                "{host}"
+            );
+        }
+        for host in foreign {
+            assert_eq!(get(address, host, "/").await.status, 404, "{host}");
+        }
+        for host in own {
+            assert_eq!(
+                get(address, host, "/").await.header(NAME_HEADER),
+                "second",
+                "{host}"
+            );
+        }
+    }
 }
