@@ -14,6 +14,9 @@ use super::due::Mark;
 pub(super) struct Leaving {
     /// By the revision whose scopes and tables must go first.
     waiting: BTreeMap<u64, Group>,
+    /// The group of each name: that of its latest leave, so that a cluster that
+    /// came back and left again has a whole grace anew.
+    latest: BTreeMap<Arc<str>, u64>,
     /// Those whose time has come.
     ready: BTreeSet<Arc<str>>,
 }
@@ -27,6 +30,10 @@ struct Group {
 
 impl Leaving {
     pub(super) fn wait(&mut self, revision: u64, name: &Arc<str>) {
+        let earlier = self.latest.insert(name.clone(), revision);
+        if let Some(group) = earlier.and_then(|earlier| self.waiting.get_mut(&earlier)) {
+            group.names.remove(name);
+        }
         let group = self.waiting.entry(revision).or_default();
         group.names.insert(name.clone());
     }
@@ -106,6 +113,7 @@ impl Stream {
                     force: false,
                 };
                 self.types[Kind::Cluster].due.mark(&name, mark);
+                self.leaving.latest.remove(&name);
                 self.leaving.ready.insert(name);
             }
         }

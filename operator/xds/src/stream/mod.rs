@@ -217,6 +217,11 @@ impl Stream {
         if !ESSENTIAL.iter().all(essential) {
             return None;
         }
+        // A gateway that comes back with scopes has tables too, and names them
+        // in a request of its own: until then it is not known what they lack.
+        if !self.types[Kind::Scope].held.is_empty() && !self.types[Kind::RouteTable].active {
+            return None;
+        }
         let due = Kind::ALL
             .iter()
             .filter_map(|kind| self.types[*kind].due.oldest());
