@@ -18,7 +18,7 @@ import (
 )
 
 // checkMachine says in one line why no node can be here, if so.
-func checkMachine() error {
+func checkMachine(folders layout.Folders) error {
 	if runtime.GOOS != "linux" {
 		return fmt.Errorf("a node takes Linux, this is %s", runtime.GOOS)
 	}
@@ -46,6 +46,13 @@ func checkMachine() error {
 		if err := loadModule("overlay"); err != nil {
 			return err
 		}
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(folders.Cache, &disk); err != nil {
+		return fmt.Errorf("%s: %w", folders.Cache, err)
+	}
+	if disk.Type == unix.OVERLAYFS_SUPER_MAGIC {
+		return fmt.Errorf("%s lies on an overlay, and those of containers cannot be laid on it; set XDG_CACHE_HOME to a disk", folders.Cache)
 	}
 	if _, err := os.Stat("/proc/sys/net/bridge/bridge-nf-call-iptables"); err != nil {
 		if err := loadModule("br_netfilter"); err != nil {

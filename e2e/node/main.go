@@ -27,6 +27,7 @@ const usage = `usage: node COMMAND
   kubeconfig                    print the path of the administrator's kubeconfig
   exec -- PROGRAM [ARGUMENT…]   run a program in the node's network, with KUBECONFIG set
   enter -- PROGRAM [ARGUMENT…]  run a program in all of the node's namespaces
+  conformance [-- ARGUMENT…]    run Knative's ingress suite, with arguments of its own
   load ARCHIVE…                 import container images
   start DAEMON | stop DAEMON    for tests of bad days
 `
@@ -73,6 +74,8 @@ func run(ctx context.Context, arguments []string) error {
 		return nil
 	case "exec", "enter":
 		return execute(folders, command, rest)
+	case "conformance":
+		return conformance(folders, rest)
 	case "load":
 		return load(folders, rest)
 	case "start", "stop":

@@ -59,10 +59,10 @@ func up(ctx context.Context, folders layout.Folders, arguments []string) error {
 		return nil
 	}
 
-	if err := checkMachine(); err != nil {
+	if err := os.MkdirAll(folders.Artifacts(), 0o755); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(folders.Artifacts(), 0o755); err != nil {
+	if err := checkMachine(folders); err != nil {
 		return err
 	}
 	lock, err := takeLock(folders)
@@ -256,6 +256,9 @@ func etcdHealthy(ctx context.Context) error {
 func furnish(ctx context.Context, api *cluster.Cluster, built everything, progress *step.Progress) error {
 	err := progress.Do("manifests", func() (string, error) {
 		if err := api.ApplyDNS(ctx, built.CoreDNS.Name); err != nil {
+			return "", err
+		}
+		if err := api.ApplyTestNamespaces(ctx); err != nil {
 			return "", err
 		}
 		names := map[string]string{}

@@ -207,14 +207,8 @@ impl Assembly {
         if before == owner {
             return;
         }
-        if let Some(before) = before {
-            let name = name::scope(*side, &before, host);
-            self.put(Kind::Scope, name, None, differing);
-        }
-        if let Some(owner) = owner {
-            let scope = scope::scope(*side, &owner, host);
-            self.put(Kind::Scope, scope.name.clone(), Some(scope), differing);
-        }
+        let scope = owner.map(|owner| scope::scope(*side, &owner, host));
+        self.put(Kind::Scope, name::scope(*side, host), scope, differing);
     }
 
     /// One certificate per host, for the handshake does not tell on which side

@@ -4,11 +4,14 @@
 //! |---|---|---|
 //! | Cluster, ClusterLoadAssignment | `<namespace>/<service>/<port>` | `default/hello/80` |
 //! | RouteConfiguration | `<side>/<namespace>/<ingress>` | `ext/default/hello` |
-//! | ScopedRouteConfiguration | table name, `/`, host | `ext/default/hello/hello.example.com` |
+//! | ScopedRouteConfiguration | `<side>/<host>` | `ext/hello.example.com` |
 //! | Secret | the host it is shown for | `hello.example.com` |
 //!
 //! The table of an Ingress and side keeps its name for life, so a live scope is
-//! never repointed but when a host changes hands.
+//! never repointed but when a host changes hands; and then it is repointed, never
+//! replaced: Envoy applies the removals and the additions of one response one
+//! after the other, and between the two a worker answers 404 (up to milliseconds
+//! where there are thousands of scopes).
 
 use sluice_ir::{Host, ObjectKey, ServicePort, Side};
 
@@ -48,10 +51,10 @@ pub fn table(side: Side, ingress: &ObjectKey) -> String {
     format!("{}/{ingress}", side.prefix())
 }
 
-/// Name of the scope that leads a host to the table of one Ingress.
+/// Name of the scope of a host, whichever Ingress has it.
 #[must_use]
-pub fn scope(side: Side, ingress: &ObjectKey, host: &Host) -> String {
-    format!("{}/{host}", table(side, ingress))
+pub fn scope(side: Side, host: &Host) -> String {
+    format!("{}/{host}", side.prefix())
 }
 
 /// Name of the scope that keeps a table subscribed and warm before a host moves
@@ -74,14 +77,15 @@ pub fn scope_key(scope: &str) -> Option<String> {
     }
 }
 
-/// The Ingress that a scope or a table belongs to; for a cluster or an
-/// assignment, its namespace with an empty name; `None` for listeners, secrets
-/// and reserved names.
+/// The Ingress that a table belongs to; for a cluster or an assignment, its
+/// namespace with an empty name; `None` for listeners, scopes (whose version
+/// names their table, see [`crate::Content::leading_to`]), secrets and reserved
+/// names.
 #[must_use]
 pub fn owner(kind: Kind, name: &str) -> Option<ObjectKey> {
     let mut parts = name.split('/');
     match kind {
-        Kind::Scope | Kind::RouteTable => {
+        Kind::RouteTable => {
             let side = parts.next()?;
             if !Side::ALL.iter().any(|s| s.prefix() == side) {
                 return None;
@@ -89,7 +93,7 @@ pub fn owner(kind: Kind, name: &str) -> Option<ObjectKey> {
             Some(ObjectKey::new(parts.next()?, parts.next()?))
         }
         Kind::Cluster | Kind::Endpoints => Some(ObjectKey::new(parts.next()?, "")),
-        Kind::Listener | Kind::Secret => None,
+        Kind::Listener | Kind::Scope | Kind::Secret => None,
     }
 }
 
@@ -101,10 +105,10 @@ mod tests {
     fn names_read_back() {
         let ingress = ObjectKey::new("default", "hello");
         let host = Host::parse("hello.example.com").unwrap();
-        let name = scope(Side::External, &ingress, &host);
-        assert_eq!(name, "ext/default/hello/hello.example.com");
+        let name = scope(Side::External, &host);
+        assert_eq!(name, "ext/hello.example.com");
         assert_eq!(scope_key(&name).unwrap(), "ext|hello.example.com");
-        assert_eq!(owner(Kind::Scope, &name), Some(ingress.clone()));
+        assert_eq!(owner(Kind::Scope, &name), None);
         let table = table(Side::Internal, &ingress);
         assert_eq!(owner(Kind::RouteTable, &table), Some(ingress));
         assert_eq!(owner(Kind::RouteTable, READINESS_TABLE), None);

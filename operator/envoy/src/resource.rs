@@ -89,7 +89,8 @@ impl fmt::Display for Kind {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
     /// First 16 hex digits of the SHA-256 of the bytes: equal content has equal
-    /// versions on every replica and across restarts.
+    /// versions on every replica and across restarts. More is said before it
+    /// ([`Content::standby`]) or behind it ([`Content::leading_to`]).
     pub version: String,
     /// The encoded message (the value of the `Any`), shared by all streams.
     pub body: Bytes,
@@ -104,6 +105,22 @@ impl Content {
         Self { version, body }
     }
 
+    /// Content of a scope. Its version ends in the table that it leads to, so that
+    /// a server that starts anew learns from the versions that a gateway holds
+    /// whose its scopes are.
+    pub fn leading_to(table: &str, body: impl Into<Bytes>) -> Self {
+        let mut content = Self::new(body);
+        content.version.push(LEADS_TO);
+        content.version.push_str(table);
+        content
+    }
+
+    /// The table that a scope of this version leads to.
+    #[must_use]
+    pub fn table_of(version: &str) -> Option<&str> {
+        version.split_once(LEADS_TO).map(|(_, table)| table)
+    }
+
     /// Content that stands in for a table that cannot be sent; told apart from
     /// real content by its version, which starts with `standby-`.
     pub fn standby(body: impl Into<Bytes>) -> Self {
@@ -112,6 +129,10 @@ impl Content {
         content
     }
 }
+
+/// What stands between the hash and the table in the version of a scope; it can
+/// stand in neither.
+const LEADS_TO: char = '@';
 
 /// What the version of stand-in content starts with.
 pub const STANDBY: &str = "standby-";

@@ -10,7 +10,7 @@ use crate::{Content, Kind, Resource, name, pb};
 pub(crate) fn scope(side: Side, ingress: &ObjectKey, host: &Host) -> Resource {
     build(
         side,
-        name::scope(side, ingress, host),
+        name::scope(side, host),
         &name::table(side, ingress),
         host.as_str(),
     )
@@ -54,7 +54,7 @@ fn build(side: Side, name: String, table: &str, key: &str) -> Resource {
         kind: Kind::Scope,
         key: name::scope_key(&name),
         name,
-        content: Some(Content::new(message.encode_to_vec())),
+        content: Some(Content::leading_to(table, message.encode_to_vec())),
         standby: None,
         table: Some(table.to_owned()),
         shape: shape.finish(),

@@ -14,8 +14,9 @@ pub struct Update {
     /// Resources that are no more.
     pub removals: Vec<(Kind, String)>,
     /// Ingresses that became held (`true`: refused, and what gateways hold of
-    /// them from before this process is left alone: their scopes and tables by
-    /// [`crate::name::owner`], and the clusters of their namespace) or are held
+    /// them from before this process is left alone: their tables by
+    /// [`crate::name::owner`], the scopes that lead to these, and the clusters
+    /// of their namespace) or are held
     /// no more (`false`).
     pub held: BTreeMap<ObjectKey, bool>,
 }

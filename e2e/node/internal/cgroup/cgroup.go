@@ -99,7 +99,14 @@ func delegate(root string) error {
 	if err != nil {
 		return err
 	}
+	enabled, err := os.ReadFile(filepath.Join(root, "cgroup.subtree_control"))
+	if err != nil {
+		return err
+	}
 	for _, controller := range strings.Fields(string(content)) {
+		if slices.Contains(strings.Fields(string(enabled)), controller) {
+			continue
+		}
 		if err := os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte("+"+controller), 0o644); err != nil {
 			return fmt.Errorf("controller %s of %s: %w", controller, root, err)
 		}

@@ -119,6 +119,22 @@ func (k Knative) settle(object *unstructured.Unstructured) error {
 	return nil
 }
 
+// TestNamespaces are those that Knative's suites take to be there.
+var TestNamespaces = []string{"serving-tests"}
+
+// ApplyTestNamespaces makes them.
+func (c *Cluster) ApplyTestNamespaces(ctx context.Context) error {
+	for _, name := range TestNamespaces {
+		namespace := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name},
+		}}
+		if err := c.Apply(ctx, []*unstructured.Unstructured{namespace}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ApplyKnative puts Knative Serving there: kinds first, as the rest is of them.
 // It does not wait for the Deployments.
 func (c *Cluster) ApplyKnative(ctx context.Context, knative Knative) (int, error) {

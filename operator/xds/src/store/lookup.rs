@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sluice_envoy::{Content, Kind, STANDBY, name};
-use sluice_ir::{Host, ObjectKey, Side};
+use sluice_ir::{Host, Side};
 
 use super::{Entry, Store, StreamId};
 use crate::Quarantined;
@@ -78,15 +78,14 @@ impl Store {
     }
 
     /// Whether what a gateway holds under a name that the store lacks is left
-    /// there, since it may be last good of an Ingress that is held.
+    /// there, since it may be last good of an Ingress that is held. A scope goes
+    /// by the name of its table.
     pub(crate) fn is_left_alone(&self, kind: Kind, name: &str) -> bool {
         if self.held.is_empty() {
             return false;
         }
         match kind {
-            Kind::Scope | Kind::RouteTable => {
-                name::owner(kind, name).is_some_and(|ingress| self.held.contains(&ingress))
-            }
+            Kind::Scope | Kind::RouteTable => self.is_held(name),
             Kind::Cluster | Kind::Endpoints => name::owner(kind, name)
                 .is_some_and(|owner| self.held_namespaces.contains_key(&owner.namespace)),
             Kind::Secret => self.is_host_of_held(name),
@@ -99,13 +98,16 @@ impl Store {
         let Ok(host) = Host::parse(host) else {
             return false;
         };
-        let anyone = ObjectKey::new("-", "-");
         Side::ALL.iter().any(|side| {
-            name::scope_key(&name::scope(*side, &anyone, &host))
-                .and_then(|key| self.scopes_by_key.get(&key))
-                .and_then(|scope| name::owner(Kind::Scope, scope))
-                .is_some_and(|ingress| self.held.contains(&ingress))
+            self.entry(Kind::Scope, &name::scope(*side, &host))
+                .and_then(|entry| entry.resource.table.as_deref())
+                .is_some_and(|table| self.is_held(table))
         })
+    }
+
+    /// Whether a table belongs to an Ingress that is held.
+    fn is_held(&self, table: &str) -> bool {
+        name::owner(Kind::RouteTable, table).is_some_and(|ingress| self.held.contains(&ingress))
     }
 
     /// All that changed after a revision.

@@ -12,7 +12,7 @@ use sluice_envoy::{Kind, anchor, name};
 use super::Stream;
 use super::batch::Batch;
 use super::judge::Verdict;
-use super::scopes::Placing;
+use super::scopes::{Placing, anchored};
 use super::subscription::{Atom, Put, Step};
 use crate::Store;
 
@@ -50,7 +50,7 @@ impl Stream {
             .scopes
             .anchors()
             .filter(|anchor| {
-                Placing::named(anchor).is_none_or(|p| !pass.destinations.contains(&p.table))
+                anchored(anchor).is_none_or(|table| !pass.destinations.contains(table))
                     && !going(anchor)
             })
             .cloned()
@@ -64,15 +64,18 @@ impl Stream {
 
     /// An anchor, asked for by a pass or left in a refused response.
     pub(super) fn judge_anchor(&self, anchor_name: &Arc<str>, store: &Store) -> Verdict {
-        let Some(placing) = Placing::named(anchor_name) else {
+        let Some(table) = anchored(anchor_name) else {
             return Verdict::Settled;
         };
-        if self.types[Kind::Scope].held.contains_key(anchor_name)
-            || !self.can_anchor(&placing.table, store)
+        if self.types[Kind::Scope].held.contains_key(anchor_name) || !self.can_anchor(table, store)
         {
             return Verdict::Settled;
         }
-        match anchor(&placing.table).and_then(|anchor| anchor.content) {
+        let Some(resource) = anchor(table) else {
+            return Verdict::Settled;
+        };
+        let placing = Placing::of(&resource);
+        match resource.content {
             Some(content) => Verdict::Send(Atom::put(
                 anchor_name,
                 Put {
@@ -80,7 +83,7 @@ impl Stream {
                     source: anchor_name.clone(),
                     content,
                     shape: None,
-                    placing: Some(placing),
+                    placing,
                 },
             )),
             None => Verdict::Settled,

@@ -86,7 +86,7 @@ impl Stream {
 
     fn hold(&mut self, kind: Kind, name: &Arc<str>, version: String) {
         if kind == Kind::Scope
-            && let Some(placing) = Placing::named(name)
+            && let Some(placing) = Placing::held(name, &version)
         {
             self.scopes.insert(name, placing);
         }

@@ -6,7 +6,7 @@ use sluice_envoy::{Content, Kind, name, secret_named};
 
 use super::Stream;
 use super::anchor::Pass;
-use super::scopes::{Placing, is_anchor};
+use super::scopes::{Placing, anchored};
 use super::spellings::Spellings;
 use super::subscription::{Atom, Put, Step};
 use super::table::Table;
@@ -40,7 +40,7 @@ impl Stream {
         pass: &mut Pass,
     ) -> Verdict {
         let Some(mark) = self.types[kind].due.get(name) else {
-            return if kind == Kind::Scope && is_anchor(name) {
+            return if kind == Kind::Scope && anchored(name).is_some() {
                 self.judge_anchor(name, store)
             } else {
                 Verdict::Settled
@@ -106,8 +106,11 @@ impl Stream {
                 Verdict::Settled
             };
         }
+        // Of a scope, its table tells whose it is.
+        let owned = self.scopes.placing(name).filter(|_| kind == Kind::Scope);
+        let owned = owned.map_or(source, |placing| &placing.table);
         if store.entry(kind, source).is_none()
-            && (store.is_left_alone(kind, source) || self.kept.may_need(kind, source))
+            && (store.is_left_alone(kind, owned) || self.kept.may_need(kind, source))
         {
             return Verdict::LeftAlone;
         }
@@ -116,7 +119,7 @@ impl Stream {
             // and unsubscribes once nothing does.
             Kind::Endpoints | Kind::RouteTable if !force => Verdict::Settled,
             Kind::Cluster if !self.leaving.is_ready(name) => Verdict::Leaves,
-            Kind::Scope if is_anchor(name) => Verdict::Settled,
+            Kind::Scope if anchored(name).is_some() => Verdict::Settled,
             Kind::Scope if self.successor(name, store).is_some_and(|s| s != name) => Verdict::Wait,
             _ => Verdict::Send(Atom::remove(name)),
         }

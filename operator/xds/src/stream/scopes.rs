@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use sluice_envoy::{Resource, name};
+use sluice_envoy::{Content, Resource, name};
 
 /// Where a scope stands and where it leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,27 +15,28 @@ pub(super) struct Placing {
 }
 
 impl Placing {
-    /// The placing of a resource; of one without a key or table, its name's.
+    /// The placing of a resource, if it has a key and a table.
     pub(super) fn of(resource: &Resource) -> Option<Self> {
-        let named = Self::named(&resource.name);
-        let key = resource.key.clone().or_else(|| Some(named.clone()?.key))?;
-        let table = resource.table.clone().or_else(|| Some(named?.table))?;
-        Some(Self { key, table })
+        Some(Self {
+            key: resource.key.clone()?,
+            table: resource.table.clone()?,
+        })
     }
 
-    /// What the name says: all that is known of a scope from before this stream.
-    pub(super) fn named(scope: &str) -> Option<Self> {
-        let (table, _) = scope.rsplit_once('/')?;
+    /// What name and version say: all that is known of a scope from before this
+    /// stream.
+    pub(super) fn held(scope: &str, version: &str) -> Option<Self> {
         Some(Self {
             key: name::scope_key(scope)?,
-            table: table.to_owned(),
+            table: Content::table_of(version)?.to_owned(),
         })
     }
 }
 
-/// Whether a scope only keeps a table warm.
-pub(super) fn is_anchor(scope: &str) -> bool {
-    Placing::named(scope).is_some_and(|placing| name::anchor_scope(&placing.table) == scope)
+/// The table that an anchor keeps warm; `None` for the scope of a host.
+pub(super) fn anchored(scope: &str) -> Option<&str> {
+    let (table, _) = scope.rsplit_once('/')?;
+    (name::anchor_scope(table) == scope).then_some(table)
 }
 
 /// An index of the scopes that a gateway acknowledged.
@@ -50,7 +51,7 @@ pub(super) struct Scopes {
 impl Scopes {
     pub(super) fn insert(&mut self, name: &Arc<str>, placing: Placing) {
         self.remove(name);
-        if is_anchor(name) {
+        if anchored(name).is_some() {
             self.anchors.insert(name.clone());
         }
         self.by_key.insert(placing.key.clone(), name.clone());

@@ -13,7 +13,7 @@ use sluice_envoy::{Kind, name};
 
 use super::Stream;
 use super::due::Mark;
-use super::scopes::is_anchor;
+use super::scopes::anchored;
 use crate::Store;
 use crate::store::Want;
 
@@ -80,7 +80,7 @@ impl Stream {
         }
         self.scopes
             .of_table(table)
-            .filter(|scope| !is_anchor(scope))
+            .filter(|scope| anchored(scope).is_none())
             .filter_map(|scope| self.successor(scope, store))
             .filter_map(|successor| store.entry(Kind::Scope, successor)?.resource.table.clone())
             .filter(|destination| destination != table)

@@ -104,11 +104,7 @@ fn a_refused_cluster_is_done_and_its_routes_go_on() {
     scene.settle();
     assert_eq!(
         scene.came(peer),
-        [
-            "CDS ns/bad/80",
-            "SRDS ext/ns/a/a.example.com",
-            "RDS ext/ns/a"
-        ]
+        ["CDS ns/bad/80", "SRDS ext/a.example.com", "RDS ext/ns/a"]
     );
     assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
 }
@@ -125,11 +121,11 @@ fn a_removed_ingress_leaves_scopes_first_and_clusters_after_a_grace() {
             (Kind::Cluster, "ns/a/80"),
             (Kind::Endpoints, "ns/a/80"),
             (Kind::RouteTable, "ext/ns/a"),
-            (Kind::Scope, "ext/ns/a/a.example.com"),
+            (Kind::Scope, "ext/a.example.com"),
         ],
     );
     scene.settle();
-    assert_eq!(scene.came(peer), ["SRDS -ext/ns/a/a.example.com"]);
+    assert_eq!(scene.came(peer), ["SRDS -ext/a.example.com"]);
     assert_eq!(scene.node(peer).acked, Some(revision));
     scene.pass(GRACE - Duration::from_millis(1));
     assert_eq!(scene.came(peer), Vec::<String>::new());
@@ -226,13 +222,13 @@ fn a_grace_of_zero_needs_no_second_look() {
         Vec::new(),
         &[
             (Kind::Cluster, "ns/a/80"),
-            (Kind::Scope, "ext/ns/a/a.example.com"),
+            (Kind::Scope, "ext/a.example.com"),
         ],
     );
     scene.settle();
     assert_eq!(
         scene.came(peer),
-        ["SRDS -ext/ns/a/a.example.com", "CDS -ns/a/80"]
+        ["SRDS -ext/a.example.com", "CDS -ns/a/80"]
     );
 }
 
@@ -247,10 +243,7 @@ fn a_new_host_of_a_known_table_waits_for_its_content() {
         scope("ext/ns/a/b.example.com"),
     ]);
     scene.settle();
-    assert_eq!(
-        scene.came(peer),
-        ["RDS ext/ns/a", "SRDS ext/ns/a/b.example.com"]
-    );
+    assert_eq!(scene.came(peer), ["RDS ext/ns/a", "SRDS ext/b.example.com"]);
 }
 
 #[test]
@@ -288,7 +281,7 @@ fn a_new_host_waits_for_the_clusters_of_its_table_too() {
         [
             "CDS ns/a/80",
             "EDS ns/a/80",
-            "SRDS ext/ns/a/a.example.com",
+            "SRDS ext/a.example.com",
             "RDS ext/ns/a"
         ]
     );
@@ -312,10 +305,6 @@ fn a_table_whose_change_is_out_is_uncertain_even_if_it_is_taken_back() {
     scene.settle();
     assert_eq!(
         scene.came(peer),
-        [
-            "RDS ext/ns/a",
-            "RDS ext/ns/a",
-            "SRDS ext/ns/a/b.example.com"
-        ]
+        ["RDS ext/ns/a", "RDS ext/ns/a", "SRDS ext/b.example.com"]
     );
 }

@@ -227,11 +227,16 @@ pub fn table(name: &str, body: &str) -> Resource {
     }
 }
 
-pub fn scope(name: &str) -> Resource {
+/// The scope of a host of an Ingress: `ext/ns/ingress/host`.
+pub fn scope(path: &str) -> Resource {
+    let (table, host) = path.rsplit_once('/').unwrap();
+    let side = table.split('/').next().unwrap();
+    let name = format!("{side}/{host}");
     Resource {
-        table: Some(name.rsplit_once('/').unwrap().0.to_owned()),
-        key: name::scope_key(name),
-        ..resource(Kind::Scope, name, name)
+        content: Some(Content::leading_to(table, format!("to {table}"))),
+        table: Some(table.to_owned()),
+        key: name::scope_key(&name),
+        ..resource(Kind::Scope, &name, "")
     }
 }
 

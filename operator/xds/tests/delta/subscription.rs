@@ -59,7 +59,7 @@ fn a_cold_gateway_gets_all_in_order() {
             "CDS ns/a/80",
             "EDS ns/a/80",
             "LDS external-http",
-            "SRDS ext/ns/a/a.example.com",
+            "SRDS ext/a.example.com",
             "RDS ext/ns/a",
             "RDS sluice/readiness",
         ]
@@ -296,7 +296,7 @@ fn a_scope_without_a_table_to_send_does_not_block() {
     scene.settle();
     assert_eq!(
         scene.came(peer),
-        ["SRDS ext/ns/a/a.example.com", "RDS -ext/ns/a"]
+        ["SRDS ext/a.example.com", "RDS -ext/ns/a"]
     );
     assert_eq!(scene.node(peer).acked, Some(scene.store.revision()));
 }
