@@ -94,7 +94,7 @@ fn a_sample_gives_these_resources_by_type_and_name() {
         "statistics",
     ];
     assert_eq!(names("LDS"), listeners);
-    let scopes = ["ext", "int"].map(|side| format!("{side}/default/hello/hello.example.com"));
+    let scopes = ["ext", "int"].map(|side| format!("{side}/hello.example.com"));
     assert_eq!(names("SRDS"), scopes);
     let tables = ["ext/default/hello", "int/default/hello", "sluice/readiness"];
     assert_eq!(names("RDS"), tables);
