@@ -1,0 +1,293 @@
+//! The loop: gather → translate → publish, and what it tells the reporter.
+//!
+//! One task holds the world. It waits for nothing but events: what gateways and
+//! the API server make of it comes back to the reporter, never here.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sluice_crds::ObjectMeta;
+use sluice_ir::{ObjectKey, Verdict};
+use sluice_translate::{Changes, Object, ObjectKind, World};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::config::Settings;
+use crate::gateways::Gateways;
+use crate::health::Health;
+use crate::report::{Judged, Report};
+use crate::watch::{CLASS_ANNOTATION, GatewayEndpoint, Input, SeenIngress, Source};
+
+/// Events waiting for the loop; watches wait beyond.
+pub(crate) const INPUTS: usize = 4096;
+/// How often certificates are judged by the time it is.
+const CLOCK: Duration = Duration::from_secs(60);
+/// How often the loop shows that it runs.
+const BEAT: Duration = Duration::from_secs(1);
+/// As many events at once are a burst: the next ones are a moment away, and one
+/// publication for all is cheaper for every gateway.
+const BURST: usize = 32;
+/// How long a burst is gathered.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// One Ingress of Sluice's class.
+#[derive(Debug)]
+struct Tracked {
+    uid: String,
+    metadata: ObjectMeta,
+    /// The revision since which its plan stands.
+    revision: u64,
+    verdict: Option<Verdict>,
+}
+
+/// The loop.
+pub(crate) struct Control {
+    class: String,
+    world: World,
+    gateways: Arc<dyn Gateways>,
+    reports: mpsc::UnboundedSender<Report>,
+    health: Arc<Health>,
+    tracked: BTreeMap<ObjectKey, Tracked>,
+    slices: BTreeMap<ObjectKey, Vec<GatewayEndpoint>>,
+    settings: Settings,
+    listed: BTreeSet<Source>,
+    /// Ingresses that came anew since the last settling.
+    touched: BTreeSet<ObjectKey>,
+    slices_differ: bool,
+    settings_differ: bool,
+    opened: bool,
+    revision: u64,
+}
+
+impl Control {
+    pub(crate) fn new(
+        class: String,
+        world: World,
+        gateways: Arc<dyn Gateways>,
+        reports: mpsc::UnboundedSender<Report>,
+        health: Arc<Health>,
+    ) -> Self {
+        Self {
+            class,
+            world,
+            gateways,
+            reports,
+            health,
+            tracked: BTreeMap::new(),
+            slices: BTreeMap::new(),
+            settings: Settings::default(),
+            listed: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            slices_differ: false,
+            settings_differ: true,
+            opened: false,
+            revision: 0,
+        }
+    }
+
+    /// Goes round until every watch is gone.
+    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+        let mut clock = tokio::time::interval_at(Instant::now() + CLOCK, CLOCK);
+        let mut beat = tokio::time::interval(BEAT);
+        loop {
+            self.health.beat();
+            let queued = inputs.len() as u64;
+            self.health.count(|counts| counts.queued_events = queued);
+            tokio::select! {
+                input = inputs.recv() => {
+                    let Some(input) = input else { return };
+                    let since = Instant::now();
+                    self.take(input);
+                    self.gather(&mut inputs, since).await;
+                    self.settle(since);
+                }
+                _ = clock.tick() => {
+                    self.world.set_now(Timestamp::now());
+                    self.settle(Instant::now());
+                }
+                _ = beat.tick() => {}
+            }
+        }
+    }
+
+    /// Takes what is there; of a burst also what comes within a moment.
+    async fn gather(&mut self, inputs: &mut mpsc::Receiver<Input>, since: Instant) {
+        let mut taken = 1_usize;
+        loop {
+            while taken < INPUTS
+                && let Ok(input) = inputs.try_recv()
+            {
+                self.take(input);
+                taken += 1;
+            }
+            if !(BURST..INPUTS).contains(&taken) {
+                return;
+            }
+            match tokio::time::timeout_at(since + GATHER, inputs.recv()).await {
+                Ok(Some(input)) => self.take(input),
+                Ok(None) | Err(_) => return,
+            }
+            taken += 1;
+        }
+    }
+
+    pub(crate) fn take(&mut self, input: Input) {
+        match input {
+            Input::Ingress(seen) => self.take_ingress(*seen),
+            Input::IngressGone(key) => self.forget(&key),
+            Input::Object(object) => self.world.apply(object),
+            Input::ObjectGone(kind, key) => self.world.delete(kind, &key),
+            Input::ConfigMap(source, data) => self.take_settings(source, data.as_ref()),
+            Input::GatewaySlice(key, gateways) => {
+                let before = match gateways.clone() {
+                    Some(gateways) => self.slices.insert(key, gateways),
+                    None => self.slices.remove(&key),
+                };
+                self.slices_differ |= before != gateways;
+            }
+            Input::Listed(source) => {
+                self.listed.insert(source);
+                self.health.listed(source);
+            }
+        }
+    }
+
+    fn take_ingress(&mut self, seen: SeenIngress) {
+        let SeenIngress { ingress, stored } = seen;
+        let key = ObjectKey::new(&*ingress.metadata.namespace, &*ingress.metadata.name);
+        let class = ingress.metadata.annotations.get(CLASS_ANNOTATION);
+        if class.is_none_or(|class| *class != self.class) {
+            self.forget(&key);
+            return;
+        }
+        let known = self.tracked.get_mut(&key);
+        // A status that was written comes back as an event of its Ingress; what
+        // plans are made from shows in the generation and in the metadata.
+        let is_known = known.as_ref().is_some_and(|known| {
+            known.uid == stored.uid
+                && known.metadata == ingress.metadata
+                && ingress.metadata.generation != 0
+        });
+        if !is_known {
+            match known {
+                Some(known) => {
+                    known.uid.clone_from(&stored.uid);
+                    known.metadata = ingress.metadata.clone();
+                }
+                None => {
+                    let tracked = Tracked {
+                        uid: stored.uid.clone(),
+                        metadata: ingress.metadata.clone(),
+                        // Until its plan differs from what was published before.
+                        revision: self.revision,
+                        verdict: None,
+                    };
+                    self.tracked.insert(key.clone(), tracked);
+                }
+            }
+            self.touched.insert(key.clone());
+            self.world.apply(Object::Ingress(ingress));
+        }
+        self.report(Report::Stored(key, stored));
+    }
+
+    fn forget(&mut self, key: &ObjectKey) {
+        if self.tracked.remove(key).is_some() {
+            self.touched.remove(key);
+            self.world.delete(ObjectKind::Ingress, key);
+            self.report(Report::Gone(key.clone()));
+        }
+    }
+
+    fn take_settings(&mut self, source: Source, data: Option<&BTreeMap<String, String>>) {
+        let before = self.settings.clone();
+        let faults = match source {
+            Source::ConfigNetwork => self.settings.read_network(data),
+            Source::ConfigSluice => self.settings.read_sluice(data),
+            _ => Vec::new(),
+        };
+        for fault in faults {
+            tracing::warn!("{fault}");
+        }
+        self.settings_differ |= self.settings != before;
+    }
+
+    /// Publishes what differs. Before every resource was listed nothing does: a
+    /// start never sends an emptier world than it found.
+    pub(crate) fn settle(&mut self, since: Instant) {
+        if self.listed.len() < Source::ALL.len() {
+            return;
+        }
+        if std::mem::take(&mut self.settings_differ) {
+            self.gateways.configure(&self.settings);
+        }
+        if std::mem::take(&mut self.slices_differ) {
+            self.report(Report::Gateways(self.slices.clone()));
+        }
+        let changes = self.world.settle();
+        let first = !std::mem::replace(&mut self.opened, true);
+        if first || !changes.is_empty() {
+            self.publish(changes, since);
+        }
+        for key in std::mem::take(&mut self.touched) {
+            self.report_verdict(key, since);
+        }
+        if first {
+            tracing::info!(
+                ingresses = self.tracked.len(),
+                revision = self.revision,
+                "every resource is listed, the whole world is published"
+            );
+            self.health.opened();
+        }
+    }
+
+    fn publish(&mut self, changes: Changes, since: Instant) {
+        let planned: Vec<ObjectKey> = changes.plans.keys().cloned().collect();
+        for (key, verdict) in &changes.verdicts {
+            if let Some(tracked) = self.tracked.get_mut(key) {
+                tracked.verdict = Some(verdict.clone());
+                self.touched.insert(key.clone());
+            }
+        }
+        self.revision = self.gateways.publish(changes);
+        for key in planned {
+            if let Some(tracked) = self.tracked.get_mut(&key) {
+                tracked.revision = self.revision;
+                self.touched.insert(key);
+            }
+        }
+        self.report(Report::Published(self.revision, since));
+    }
+
+    fn report_verdict(&self, key: ObjectKey, since: Instant) {
+        let Some(tracked) = self.tracked.get(&key) else {
+            return;
+        };
+        // One that left and came back between two settlings has the verdict that
+        // it had, which is no change.
+        let known = || self.world.verdicts().find(|(known, _)| **known == key);
+        let verdict = tracked.verdict.as_ref().or_else(|| Some(known()?.1));
+        let Some(verdict) = verdict.cloned() else {
+            return;
+        };
+        let judged = Judged {
+            generation: tracked.metadata.generation,
+            revision: tracked.revision,
+            verdict,
+            plan: self.world.plan(&key).cloned(),
+            since,
+        };
+        self.report(Report::Judged(key, judged));
+    }
+
+    fn report(&self, report: Report) {
+        // A reporter that is gone ends the controller, which notices by itself.
+        let _ = self.reports.send(report);
+    }
+}

@@ -1,0 +1,470 @@
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::json;
+use sluice_crds as crds;
+use sluice_ir::{Outcome, PlanChange, Reason};
+use tokio::sync::watch;
+
+use super::*;
+use crate::config::Options;
+use crate::gateways::FleetView;
+use crate::watch::Stored;
+
+const CLASS: &str = "sluice.ingress.networking.knative.dev";
+
+/// Keeps what was published.
+#[derive(Default)]
+struct Kept {
+    published: Mutex<Vec<Changes>>,
+    configured: Mutex<Vec<Settings>>,
+}
+
+impl Gateways for Kept {
+    fn publish(&self, changes: Changes) -> u64 {
+        let mut published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        published.push(changes);
+        published.len() as u64
+    }
+
+    fn fleet(&self) -> watch::Receiver<FleetView> {
+        watch::channel(FleetView::default()).1
+    }
+
+    fn configure(&self, settings: &Settings) {
+        self.configured.lock().unwrap().push(settings.clone());
+    }
+}
+
+struct Bench {
+    control: Control,
+    kept: Arc<Kept>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    health: Arc<Health>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let kept = Arc::new(Kept::default());
+        let (sender, reports) = mpsc::unbounded_channel();
+        let health = Arc::new(Health::default());
+        let options = Options {
+            cluster_suffix: "cluster.local".into(),
+            ..Options::new("sluice-system", "pod")
+        };
+        let world = World::new(options.translation().unwrap(), Timestamp::UNIX_EPOCH);
+        let gateways = Arc::clone(&kept) as Arc<dyn Gateways>;
+        Self {
+            control: Control::new(CLASS.into(), world, gateways, sender, Arc::clone(&health)),
+            kept,
+            reports,
+            health,
+        }
+    }
+
+    fn open() -> Self {
+        let mut bench = Self::new();
+        bench.list(&Source::ALL);
+        bench.settle();
+        bench.reports();
+        bench
+    }
+
+    fn list(&mut self, sources: &[Source]) {
+        for source in sources {
+            self.control.take(Input::Listed(*source));
+        }
+    }
+
+    fn settle(&mut self) {
+        self.control.settle(Instant::now());
+    }
+
+    fn take(&mut self, ingress: SeenIngress) {
+        self.control.take(Input::Ingress(Box::new(ingress)));
+    }
+
+    fn published(&self) -> Vec<Changes> {
+        self.kept.published.lock().unwrap().clone()
+    }
+
+    /// What was reported, in short.
+    fn reports(&mut self) -> Vec<String> {
+        let mut reports = Vec::new();
+        while let Ok(report) = self.reports.try_recv() {
+            reports.push(match report {
+                Report::Stored(key, stored) => format!("stored {key} {}", stored.generation),
+                Report::Judged(key, judged) => format!(
+                    "judged {key} {} at {} {:?}",
+                    judged.generation, judged.revision, judged.verdict.outcome
+                ),
+                Report::Gone(key) => format!("gone {key}"),
+                Report::Published(revision, _) => format!("published {revision}"),
+                Report::Gateways(slices) => format!("gateways {}", slices.len()),
+            });
+        }
+        reports
+    }
+}
+
+fn ingress(name: &str, class: &str, generation: i64, host: &str) -> SeenIngress {
+    let ingress: crds::Ingress = serde_json::from_value(json!({
+        "metadata": {
+            "namespace": "ns", "name": name, "generation": generation,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": { CLASS_ANNOTATION: class },
+        },
+        "spec": { "rules": [{ "hosts": [host], "http": { "paths": [{ "splits": [
+            { "serviceNamespace": "ns", "serviceName": "app", "servicePort": 80, "percent": 100 },
+        ] }] } }] },
+    }))
+    .unwrap();
+    let stored = Stored {
+        uid: "u-1".into(),
+        generation,
+        ..Stored::default()
+    };
+    SeenIngress { ingress, stored }
+}
+
+fn ours(generation: i64) -> SeenIngress {
+    ingress("web", CLASS, generation, "a.example")
+}
+
+fn service() -> Object {
+    Object::Service(
+        serde_json::from_value(json!({
+            "metadata": { "namespace": "ns", "name": "app" },
+            "spec": { "ports": [{ "name": "http", "port": 80 }] },
+        }))
+        .unwrap(),
+    )
+}
+
+fn web() -> ObjectKey {
+    ObjectKey::new("ns", "web")
+}
+
+#[test]
+fn nothing_is_published_before_every_resource_is_listed() {
+    for last in Source::ALL {
+        let mut bench = Bench::new();
+        bench.take(ours(1));
+        let others: Vec<Source> = Source::ALL.into_iter().filter(|s| *s != last).collect();
+        bench.list(&others);
+        bench.settle();
+        assert_eq!(bench.published(), [], "without {last}");
+        assert!(bench.health.ready().is_err());
+        // Even if one that is listed already is listed again.
+        bench.list(&others);
+        bench.settle();
+        assert_eq!(bench.published(), []);
+        bench.list(&[last]);
+        bench.settle();
+        assert_eq!(bench.published().len(), 1, "{last} was the last");
+        assert_eq!(bench.health.ready(), Ok(()));
+    }
+}
+
+#[test]
+fn an_empty_world_is_published_as_well() {
+    let bench = Bench::open();
+    assert_eq!(bench.published(), [Changes::default()]);
+}
+
+#[test]
+fn a_batch_is_one_publication_and_one_verdict_per_ingress() {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.control.take(Input::Object(service()));
+    bench.take(ours(2));
+    bench.settle();
+    assert_eq!(bench.published().len(), 2);
+    assert_eq!(
+        bench.reports(),
+        [
+            "stored ns/web 1",
+            "stored ns/web 2",
+            "published 2",
+            "judged ns/web 2 at 2 Accepted",
+        ]
+    );
+    bench.settle();
+    assert_eq!(bench.published().len(), 2, "nothing differs");
+    assert_eq!(bench.reports(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_status_that_comes_back_touches_nothing() {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.settle();
+    bench.reports();
+    let mut echo = ours(1);
+    echo.stored.resource_version = "99".into();
+    bench.take(echo);
+    assert!(bench.control.touched.is_empty());
+    bench.settle();
+    assert_eq!(bench.reports(), ["stored ns/web 1"]);
+}
+
+#[test]
+fn a_new_generation_with_the_same_plan_is_judged_again() {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.settle();
+    bench.reports();
+    bench.take(ours(2));
+    bench.settle();
+    assert_eq!(bench.published().len(), 2, "its plan is the same");
+    assert_eq!(
+        bench.reports(),
+        ["stored ns/web 2", "judged ns/web 2 at 2 Partial"]
+    );
+}
+
+#[test]
+fn only_sluice_s_class_is_served() {
+    let mut bench = Bench::open();
+    bench.take(ingress(
+        "web",
+        "kourier.ingress.networking.knative.dev",
+        1,
+        "a.example",
+    ));
+    let mut none = ours(1);
+    none.ingress.metadata.annotations.clear();
+    bench.take(none);
+    bench.settle();
+    assert_eq!(bench.published().len(), 1);
+    assert_eq!(bench.reports(), [] as [&str; 0]);
+}
+
+#[test]
+fn an_ingress_that_changes_its_class_is_gone_and_can_come_back() {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.settle();
+    bench.take(ingress("web", "other", 1, "a.example"));
+    bench.settle();
+    let last = bench.published().pop().unwrap();
+    assert_eq!(last.plans[&web()], PlanChange::Remove);
+    bench.reports();
+    bench.take(ingress("web", "other", 2, "a.example"));
+    bench.settle();
+    assert_eq!(bench.reports(), [] as [&str; 0], "no longer ours");
+    bench.take(ours(2));
+    bench.settle();
+    let last = bench.published().pop().unwrap();
+    assert!(matches!(last.plans[&web()], PlanChange::Serve(_)));
+    assert_eq!(
+        bench.reports(),
+        [
+            "stored ns/web 2",
+            "published 4",
+            "judged ns/web 2 at 4 Partial"
+        ]
+    );
+}
+
+#[test]
+fn one_that_leaves_and_comes_back_at_once_is_judged_at_a_published_revision() {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.settle();
+    bench.reports();
+    bench.control.take(Input::IngressGone(web()));
+    bench.take(ours(1));
+    bench.settle();
+    assert_eq!(
+        bench.reports(),
+        [
+            "gone ns/web",
+            "stored ns/web 1",
+            "judged ns/web 1 at 2 Partial"
+        ]
+    );
+}
+
+#[test]
+fn a_deleted_ingress_is_removed_and_forgotten() {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.settle();
+    bench.reports();
+    bench.control.take(Input::IngressGone(web()));
+    bench
+        .control
+        .take(Input::IngressGone(ObjectKey::new("ns", "never seen")));
+    bench.settle();
+    assert_eq!(bench.reports(), ["gone ns/web", "published 3"]);
+}
+
+#[test]
+fn what_another_object_changes_is_judged_at_the_revision_that_holds_it() {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.settle();
+    bench.reports();
+    bench.control.take(Input::Object(service()));
+    bench.settle();
+    assert_eq!(
+        bench.reports(),
+        ["published 3", "judged ns/web 1 at 3 Accepted"]
+    );
+    bench.control.take(Input::ObjectGone(
+        ObjectKind::Service,
+        ObjectKey::new("ns", "app"),
+    ));
+    bench.settle();
+    assert_eq!(
+        bench.reports(),
+        ["published 4", "judged ns/web 1 at 4 Partial"]
+    );
+}
+
+#[test]
+fn endpoints_are_published_and_judge_nobody() {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.control.take(Input::Object(service()));
+    bench.settle();
+    bench.reports();
+    let slice = serde_json::from_value(json!({
+        "metadata": {
+            "namespace": "ns", "name": "app-1",
+            "labels": { "kubernetes.io/service-name": "app" },
+        },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": ["10.1.0.1"] }],
+        "ports": [{ "name": "http", "port": 8080 }],
+    }))
+    .unwrap();
+    bench
+        .control
+        .take(Input::Object(Object::EndpointSlice(slice)));
+    bench.settle();
+    let last = bench.published().pop().unwrap();
+    assert_eq!((last.plans.len(), last.endpoints.len()), (0, 1));
+    assert_eq!(bench.reports(), ["published 3"]);
+}
+
+#[test]
+fn a_spec_that_cannot_be_read_is_refused_and_holds_what_was_served() {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.settle();
+    bench.reports();
+    let mut unreadable = ours(2);
+    unreadable.ingress.spec = crds::IngressSpec::default();
+    bench.take(unreadable);
+    bench.settle();
+    let last = bench.published().pop().unwrap();
+    assert!(matches!(last.plans[&web()], PlanChange::Hold(_)));
+    let verdict = &last.verdicts[&web()];
+    assert_eq!(verdict.outcome, Outcome::Refused);
+    assert_eq!(verdict.rejections[0].reason, Reason::InvalidSpec);
+    assert_eq!(
+        bench.reports(),
+        [
+            "stored ns/web 2",
+            "published 3",
+            "judged ns/web 2 at 3 Refused"
+        ]
+    );
+}
+
+#[test]
+fn settings_go_to_the_gateways_first_and_when_they_differ() {
+    let mut bench = Bench::open();
+    let data = |value: &str| {
+        Some(BTreeMap::from([(
+            "access-log".to_owned(),
+            value.to_owned(),
+        )]))
+    };
+    assert_eq!(bench.kept.configured.lock().unwrap().len(), 1);
+    let count = |bench: &mut Bench, data| {
+        bench
+            .control
+            .take(Input::ConfigMap(Source::ConfigSluice, data));
+        bench.settle();
+        bench.kept.configured.lock().unwrap().len()
+    };
+    assert_eq!(count(&mut bench, data("false")), 1, "as it was");
+    assert_eq!(count(&mut bench, data("true")), 2);
+    assert_eq!(
+        count(&mut bench, data("perhaps")),
+        2,
+        "the last good one stays"
+    );
+    assert_eq!(count(&mut bench, None), 3, "gone: the defaults");
+    assert_eq!(bench.published().len(), 1, "no plan depends on them");
+}
+
+#[test]
+fn gateways_are_reported_when_they_differ() {
+    let mut bench = Bench::open();
+    let key = ObjectKey::new("sluice-system", "s-1");
+    let slice = |ready| {
+        vec![GatewayEndpoint {
+            node: "sluice-system/a".into(),
+            ip: [10, 0, 0, 1].into(),
+            ready,
+            terminating: false,
+        }]
+    };
+    let told = |bench: &mut Bench, slice: Option<Vec<GatewayEndpoint>>| {
+        bench.control.take(Input::GatewaySlice(key.clone(), slice));
+        bench.settle();
+        bench.reports()
+    };
+    assert_eq!(told(&mut bench, Some(slice(true))), ["gateways 1"]);
+    assert_eq!(told(&mut bench, Some(slice(true))), [] as [&str; 0]);
+    assert_eq!(told(&mut bench, Some(slice(false))), ["gateways 1"]);
+    assert_eq!(told(&mut bench, None), ["gateways 0"]);
+    assert_eq!(told(&mut bench, None), [] as [&str; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_is_gathered_into_few_publications() {
+    let mut bench = Bench::new();
+    bench.list(&Source::ALL);
+    bench.settle();
+    let Bench {
+        control,
+        kept,
+        health,
+        ..
+    } = bench;
+    let (sender, inputs) = mpsc::channel(INPUTS);
+    let running = tokio::spawn(control.run(inputs));
+    for index in 0..200 {
+        let host = format!("h{index}.example");
+        let seen = ingress(&format!("web-{index}"), CLASS, 1, &host);
+        sender.send(Input::Ingress(Box::new(seen))).await.unwrap();
+    }
+    drop(sender);
+    running.await.unwrap();
+    let published = kept.published.lock().unwrap();
+    let plans: usize = published.iter().map(|changes| changes.plans.len()).sum();
+    assert_eq!(plans, 200);
+    assert!(published.len() <= 4, "{} publications", published.len());
+    assert_eq!(health.snapshot().queued_events, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loop_beats_without_events() {
+    let bench = Bench::new();
+    let health = Arc::clone(&bench.health);
+    let (_sender, inputs) = mpsc::channel(INPUTS);
+    let running = tokio::spawn(bench.control.run(inputs));
+    tokio::task::yield_now().await;
+    let before = health.last_beat();
+    tokio::time::sleep(BEAT * 2).await;
+    assert!(health.last_beat() > before);
+    running.abort();
+}

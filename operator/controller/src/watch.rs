@@ -1,0 +1,221 @@
+//! What the API server says, as events for the loop.
+//!
+//! One task per resource. Each lists, then watches; a refusal or a resource that
+//! is not there waits with back-off and says for what. A fresh list after a gap
+//! is compared with what was known, so that the loop never needs to forget and
+//! learn again.
+
+mod follow;
+mod relist;
+mod slim;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use sluice_crds as crds;
+use sluice_ir::ObjectKey;
+use sluice_translate::{Object, ObjectKind};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::config::{CONFIG_NETWORK, CONFIG_SLUICE, Options, PRIVATE_SERVICE, Secrets};
+use crate::health::Health;
+use crate::status::IngressStatus;
+
+pub(crate) use slim::{CLASS_ANNOTATION, Slim, StoredIngress};
+
+use follow::follow;
+use slim::{ConfigMap, GatewaySlice};
+
+/// A resource that is watched, each once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// Knative's Ingresses.
+    Ingresses,
+    /// Services.
+    Services,
+    /// Core Endpoints.
+    Endpoints,
+    /// EndpointSlices.
+    EndpointSlices,
+    /// Secrets with certificates.
+    Secrets,
+    /// Serving's ConfigMap `config-network`.
+    ConfigNetwork,
+    /// Sluice's ConfigMap `config-sluice`.
+    ConfigSluice,
+    /// EndpointSlices of the private gateway Service.
+    Gateways,
+}
+
+impl Source {
+    /// All of them.
+    pub const ALL: [Source; 8] = [
+        Source::Ingresses,
+        Source::Services,
+        Source::Endpoints,
+        Source::EndpointSlices,
+        Source::Secrets,
+        Source::ConfigNetwork,
+        Source::ConfigSluice,
+        Source::Gateways,
+    ];
+
+    /// The resource as a rule of RBAC names it.
+    #[must_use]
+    pub fn resource(self) -> &'static str {
+        match self {
+            Source::Ingresses => "ingresses.networking.internal.knative.dev",
+            Source::Services => "services",
+            Source::Endpoints => "endpoints",
+            Source::EndpointSlices | Source::Gateways => "endpointslices.discovery.k8s.io",
+            Source::Secrets => "secrets",
+            Source::ConfigNetwork | Source::ConfigSluice => "configmaps",
+        }
+    }
+}
+
+/// For people and for metrics: `ingresses`, `config-network`, `gateways`.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Source::Ingresses => "ingresses",
+            Source::Services => "services",
+            Source::Endpoints => "endpoints",
+            Source::EndpointSlices => "endpointslices",
+            Source::Secrets => "secrets",
+            Source::ConfigNetwork => CONFIG_NETWORK,
+            Source::ConfigSluice => CONFIG_SLUICE,
+            Source::Gateways => "gateways",
+        })
+    }
+}
+
+/// One event for the loop.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    /// An Ingress as it now is, of whatever class.
+    Ingress(Box<SeenIngress>),
+    /// An Ingress is gone.
+    IngressGone(ObjectKey),
+    /// Another object as it now is.
+    Object(Object),
+    /// Another object is gone.
+    ObjectGone(ObjectKind, ObjectKey),
+    /// The data of a ConfigMap; `None` where it is gone.
+    ConfigMap(Source, Option<BTreeMap<String, String>>),
+    /// A slice of gateways as it now is; `None` where it is gone.
+    GatewaySlice(ObjectKey, Option<Vec<GatewayEndpoint>>),
+    /// A resource was listed whole; what was not in the list was told to be gone.
+    Listed(Source),
+}
+
+/// An Ingress as the API server has it.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenIngress {
+    pub(crate) ingress: crds::Ingress,
+    pub(crate) stored: Stored,
+}
+
+/// What a status is written against.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Stored {
+    pub(crate) uid: String,
+    pub(crate) generation: i64,
+    pub(crate) resource_version: String,
+    pub(crate) status: IngressStatus,
+}
+
+impl Stored {
+    /// Whether this was stored before the other one, as far as versions tell.
+    pub(crate) fn is_older_than(&self, other: &Self) -> bool {
+        let number = |stored: &Self| stored.resource_version.parse::<u128>().ok();
+        self.uid == other.uid
+            && matches!((number(self), number(other)), (Some(a), Some(b)) if a < b)
+    }
+}
+
+/// One gateway, as its Service's slices have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GatewayEndpoint {
+    /// `<namespace>/<pod>`.
+    pub(crate) node: String,
+    pub(crate) ip: IpAddr,
+    pub(crate) ready: bool,
+    pub(crate) terminating: bool,
+}
+
+/// Starts every watch.
+pub(crate) fn start(
+    client: &Client,
+    options: &Options,
+    inputs: &mpsc::Sender<Input>,
+    health: &Arc<Health>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let all = watcher::Config::default;
+    let one = |name: &str| all().fields(&format!("metadata.name={name}"));
+    macro_rules! watch {
+        ($source:expr, $api:expr, $config:expr) => {
+            tasks.spawn(follow(
+                $source,
+                $api,
+                $config,
+                inputs.clone(),
+                Arc::clone(health),
+            ))
+        };
+    }
+    let own = &options.namespace;
+    watch!(
+        Source::Ingresses,
+        Api::<Slim<StoredIngress>>::all(client.clone()),
+        all()
+    );
+    watch!(
+        Source::Services,
+        Api::<Slim<crds::Service>>::all(client.clone()),
+        all()
+    );
+    watch!(
+        Source::Endpoints,
+        Api::<Slim<crds::Endpoints>>::all(client.clone()),
+        all()
+    );
+    watch!(
+        Source::EndpointSlices,
+        Api::<Slim<crds::EndpointSlice>>::all(client.clone()),
+        all()
+    );
+    let secrets = match options.secrets {
+        Secrets::AllTls => all().fields("type=kubernetes.io/tls"),
+        Secrets::Labelled => all().labels("networking.internal.knative.dev/certificate-uid"),
+    };
+    watch!(
+        Source::Secrets,
+        Api::<Slim<crds::Secret>>::all(client.clone()),
+        secrets
+    );
+    watch!(
+        Source::ConfigNetwork,
+        Api::<Slim<ConfigMap>>::namespaced(client.clone(), &options.system_namespace),
+        one(CONFIG_NETWORK)
+    );
+    watch!(
+        Source::ConfigSluice,
+        Api::<Slim<ConfigMap>>::namespaced(client.clone(), own),
+        one(CONFIG_SLUICE)
+    );
+    watch!(
+        Source::Gateways,
+        Api::<Slim<GatewaySlice>>::namespaced(client.clone(), own),
+        all().labels(&format!("kubernetes.io/service-name={PRIVATE_SERVICE}"))
+    );
+    tasks
+}
