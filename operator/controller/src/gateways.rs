@@ -13,8 +13,8 @@ use crate::config::Settings;
 /// them is no business of this room.
 pub trait Gateways: Send + Sync + 'static {
     /// Has all gateways serve these changes and gives the revision that holds
-    /// them. Called once with the whole world, then with what differs. Must not
-    /// wait for a gateway.
+    /// them, at least 1: 0 stands for a gateway that applied nothing. Called once
+    /// with the whole world, then with what differs. Must not wait for a gateway.
     fn publish(&self, changes: Changes) -> u64;
 
     /// What the gateways hold, and what they refused.
