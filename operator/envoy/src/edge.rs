@@ -1,5 +1,6 @@
 //! What an operator may choose about the edge of a gateway.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Where a gateway listens and what it grants its clients. Constant for the
@@ -32,6 +33,34 @@ pub struct Edge {
     /// Whether answers carry `server: envoy` where the backend named no server.
     /// Off, the header of the backend passes, or none.
     pub server_header: bool,
+    /// What unlocks the gateway's own answer to a probe; `None`: nothing does,
+    /// and probes are answered by backends.
+    pub probe_key: Option<ProbeKey>,
+}
+
+/// The value of the header `x-sluice-probe` on which a gateway says itself which
+/// generation it serves, before any route is tried: so a probe tells of the route
+/// whatever the backend does. Equal for all gateways and replicas of an operator,
+/// since it stands in every table. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProbeKey(String);
+
+impl ProbeKey {
+    /// A key; it goes into a header as it is.
+    #[must_use]
+    pub fn new(key: impl Into<String>) -> Self {
+        Self(key.into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ProbeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProbeKey(…)")
+    }
 }
 
 impl Edge {
@@ -51,6 +80,7 @@ impl Edge {
             client_streams: 1024,
             access_log: false,
             server_header: false,
+            probe_key: None,
         }
     }
 }
@@ -58,5 +88,19 @@ impl Edge {
 impl Default for Edge {
     fn default() -> Self {
         Self::at(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_key_never_shows_itself() {
+        let edge = Edge {
+            probe_key: Some(ProbeKey::new("unlock-me")),
+            ..Edge::default()
+        };
+        assert!(!format!("{edge:?}").contains("unlock-me"));
     }
 }

@@ -32,7 +32,7 @@ mod update;
 pub use assembly::Assembly;
 pub use bootstrap::{Bootstrap, XdsAddress, bootstrap};
 pub use dump::{dump, dump_all, dump_content, yaml};
-pub use edge::Edge;
+pub use edge::{Edge, ProbeKey};
 pub use error::EnvoyError;
 pub use listener::listeners;
 pub use resource::{Content, Kind, Resource, STANDBY};

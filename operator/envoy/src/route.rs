@@ -5,6 +5,7 @@ use std::time::Duration;
 use sluice_ir::{Action, Backend, Headers, Route, Split};
 
 use crate::answer;
+use crate::edge::ProbeKey;
 use crate::shape::Shape;
 use crate::{name, pb};
 
@@ -17,6 +18,9 @@ const HASH_ASKED: &str = "override";
 /// The header that tells a probe from a request of the application's own.
 const PROBE_HEADER: &str = "k-network-probe";
 const PROBE_ASKED: &str = "probe";
+
+/// The header whose secret value makes the gateway answer a probe itself.
+const PROBE_KEY_HEADER: &str = "x-sluice-probe";
 
 /// The routes of one path: its probe twin, then itself.
 pub(crate) fn routes(route: &Route, hash: &str, shape: &mut Shape) -> [pb::Route; 2] {
@@ -67,11 +71,24 @@ pub(crate) fn routes(route: &Route, hash: &str, shape: &mut Shape) -> [pb::Route
 /// Answers a probe by itself, where no route would: the gateway serves this
 /// generation, whatever its backends do.
 pub(crate) fn probe(hash: &str) -> pb::Route {
+    let asked = vec![
+        header_is(PROBE_HEADER, PROBE_ASKED),
+        header_is(HASH_HEADER, HASH_ASKED),
+    ];
+    answer_with_hash("probe", asked, hash)
+}
+
+/// Answers a probe that knows the key by itself, whatever routes there are.
+pub(crate) fn own_probe(key: &ProbeKey, hash: &str) -> pb::Route {
+    let asked = vec![header_is(PROBE_KEY_HEADER, key.as_str())];
+    answer_with_hash("own-probe", asked, hash)
+}
+
+fn answer_with_hash(name: &str, asked: Vec<pb::HeaderMatcher>, hash: &str) -> pb::Route {
     let mut any_path = matcher("/", &Headers::new());
-    any_path.headers.push(header_is(PROBE_HEADER, PROBE_ASKED));
-    any_path.headers.push(header_is(HASH_HEADER, HASH_ASKED));
+    any_path.headers = asked;
     pb::Route {
-        name: "probe".to_owned(),
+        name: name.to_owned(),
         r#match: Some(any_path),
         response_headers_to_add: vec![pb::set_header(HASH_HEADER, hash)],
         action: Some(pb::Action::DirectResponse(pb::DirectResponseAction {

@@ -143,7 +143,10 @@ fn routes(
     shape: &mut Shape,
 ) -> Vec<pb::Route> {
     let all = &virtual_host.routes;
-    let mut routes = Vec::with_capacity(2 * all.len() + 2);
+    let mut routes = Vec::with_capacity(2 * all.len() + 3);
+    if let Some(key) = &edge.probe_key {
+        routes.push(route::own_probe(key, &plan.hash));
+    }
     let keeping = match redirect {
         None => 0,
         Some(_) => all

@@ -18,6 +18,7 @@ mod goldens;
 mod handover;
 mod headers;
 mod mapping;
+mod probe;
 mod propagation;
 mod quarantine;
 mod refusal;
