@@ -4,6 +4,7 @@
 //! has a rule of its own. Start at [`cli::run`].
 
 mod cli;
+mod serve;
 
 use std::process::ExitCode;
 

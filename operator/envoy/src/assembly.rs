@@ -83,6 +83,28 @@ impl Assembly {
         }
     }
 
+    /// Another edge: listeners that differ, and tables that name something of it.
+    /// Costs all there is, and a changed listener cuts WebSockets at the end of
+    /// its drain, so it is for choices that are made once in a long while.
+    pub fn configure(&mut self, edge: &Edge) -> Update {
+        let mut update = Update::default();
+        if self.edge == *edge {
+            return update;
+        }
+        self.edge = edge.clone();
+        let mut differing = BTreeMap::new();
+        for resource in listeners(edge) {
+            let (kind, name) = (resource.kind, resource.name.clone());
+            self.put(kind, name, Some(resource), &mut differing);
+        }
+        let ingresses: Vec<ObjectKey> = self.ingresses.keys().cloned().collect();
+        for ingress in ingresses {
+            self.settle_tables(&ingress, &mut differing);
+        }
+        update.upserts = differing.into_values().flatten().collect();
+        update
+    }
+
     /// Takes over what became of some Ingresses and of some Service ports, and
     /// says what that changes. Endpoints of a port that no plan uses are not kept:
     /// they must be told again when one does.

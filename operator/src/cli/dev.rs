@@ -11,9 +11,9 @@ use anyhow::Context;
 use clap::ValueEnum;
 use sluice_dev::{DevOptions, Event, Ports, Screen, Stop};
 use sluice_gateway::{Launcher, LocateEnvoy};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::signals::Signals;
 use super::{exec_bound, wants_colour};
 
 /// Serve a folder of Knative manifests through a local Envoy: no cluster.
@@ -154,30 +154,5 @@ fn writer(output: Output) -> Show {
             stdout.write_all(line.as_bytes())?;
             stdout.flush()
         }),
-    }
-}
-
-/// The signals that ask a process to end.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
     }
 }

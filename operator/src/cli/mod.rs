@@ -5,6 +5,8 @@
 
 mod dev;
 mod exec_bound;
+mod operator;
+mod signals;
 mod translate;
 
 use std::env;
@@ -33,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(dev::Args),
+    Operator(operator::Args),
     Translate(translate::Args),
     #[command(name = exec_bound::NAME, hide = true)]
     ExecBound(exec_bound::Args),
@@ -48,6 +51,7 @@ pub(crate) fn run() -> ExitCode {
         .init();
     let outcome = match command {
         Command::Dev(args) => dev::run(args),
+        Command::Operator(args) => operator::run(args),
         Command::Translate(args) => translate::run(&args),
         Command::ExecBound(args) => exec_bound::run(args),
     };

@@ -28,7 +28,7 @@ pub use error::XdsError;
 pub use fleet::{Fleet, Node, Traffic};
 pub use publisher::Publisher;
 pub use quarantine::Quarantined;
-pub use server::{Listener, serve, serve_incoming};
+pub use server::{Admission, LEADER_HEADER, Listener, serve, serve_incoming};
 pub use settings::Settings;
 pub use store::{Revision, Store, StreamId};
 pub use stream::Stream;

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
 use tonic::body::Body;
+use tonic::metadata::MetadataValue;
 use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
@@ -71,13 +72,32 @@ pub async fn serve(
 ) -> Result<(), XdsError> {
     match listener.into() {
         Listener::Unix(listener) => {
-            serve_incoming(UnixListenerStream::new(listener), publisher, shutdown).await
+            let incoming = UnixListenerStream::new(listener);
+            serve_incoming(incoming, publisher, Admission::default(), shutdown).await
         }
         Listener::Tcp(listener) => {
-            serve_incoming(TcpListenerStream::new(listener), publisher, shutdown).await
+            let incoming = TcpListenerStream::new(listener);
+            serve_incoming(incoming, publisher, Admission::default(), shutdown).await
         }
     }
 }
+
+/// Who may speak on the connections of a server, and what each stream is told.
+#[derive(Clone, Default)]
+pub struct Admission {
+    /// The node id that a connection has proven, read from what its transport
+    /// says of it; it replaces whatever the gateway calls itself, and a
+    /// connection that has proven none is refused. `None`: gateways are believed.
+    pub proven: Option<fn(&http::Extensions) -> Option<String>>,
+    /// Whether this replica leads. Each stream is told when it opens, by the
+    /// header [`LEADER_HEADER`]; when the replica ceases to lead its streams end,
+    /// so that gateways look for the one that does. `None`: nothing is said.
+    pub leader: Option<watch::Receiver<bool>>,
+}
+
+/// The response header of a stream that says whether its replica leads: `true`
+/// or `false`.
+pub const LEADER_HEADER: &str = "x-sluice-leader";
 
 /// Like [`serve`], on connections that the caller accepts (and may have
 /// authenticated and encrypted).
@@ -87,6 +107,7 @@ pub async fn serve(
 pub async fn serve_incoming<I, IO, E>(
     incoming: I,
     publisher: Publisher,
+    admission: Admission,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), XdsError>
 where
@@ -97,6 +118,7 @@ where
     let stop = watch::Sender::new(false);
     let service = Ads {
         publisher,
+        admission,
         stopping: stop.subscribe(),
     };
     let shutdown = async {
@@ -117,6 +139,7 @@ where
 #[derive(Clone)]
 struct Ads {
     publisher: Publisher,
+    admission: Admission,
     stopping: watch::Receiver<bool>,
 }
 
@@ -167,6 +190,18 @@ impl StreamingService<DeltaDiscoveryRequest> for Ads {
     type Future = std::future::Ready<Result<Response<Responses>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<DeltaDiscoveryRequest>>) -> Self::Future {
+        let name = match self.admission.proven {
+            None => None,
+            Some(proven) => match proven(request.extensions()) {
+                Some(name) => Some(name),
+                None => {
+                    let refused = "the connection has not proven which gateway it is";
+                    return std::future::ready(Err(Status::unauthenticated(refused)));
+                }
+            },
+        };
+        let leader = self.admission.leader.clone();
+        let leads = leader.as_ref().map(|leader| *leader.borrow());
         let (sender, receiver) = mpsc::channel(IN_TRANSIT);
         let stream = self.publisher.with_store(Stream::open);
         let span = tracing::info_span!("xds", stream = stream.id().0, node = tracing::field::Empty);
@@ -175,9 +210,17 @@ impl StreamingService<DeltaDiscoveryRequest> for Ads {
             stream,
             sender,
             stopping: self.stopping.clone(),
+            name,
+            // One that does not lead has nothing to lose.
+            leader: leader.filter(|_| leads == Some(true)),
         };
         tokio::spawn(session.run(request.into_inner()).instrument(span));
-        std::future::ready(Ok(Response::new(ReceiverStream::new(receiver))))
+        let mut response = Response::new(ReceiverStream::new(receiver));
+        if let Some(leads) = leads {
+            let leads = MetadataValue::from_static(if leads { "true" } else { "false" });
+            response.metadata_mut().insert(LEADER_HEADER, leads);
+        }
+        std::future::ready(Ok(response))
     }
 }
 
@@ -187,6 +230,10 @@ struct Session {
     stream: Stream,
     sender: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
     stopping: watch::Receiver<bool>,
+    /// The node id that the connection has proven.
+    name: Option<String>,
+    /// Of a replica that led when the stream opened.
+    leader: Option<watch::Receiver<bool>>,
 }
 
 impl Session {
@@ -205,6 +252,8 @@ impl Session {
             stream,
             sender,
             stopping,
+            name,
+            leader,
         } = self;
         let mut epochs = publisher.epochs();
         loop {
@@ -216,9 +265,17 @@ impl Session {
                     let _ = sender.try_send(Err(goodbye));
                     return "shutdown";
                 }
+                () = deposed(leader.as_mut()) => {
+                    let goodbye = Status::unavailable("another replica has the lease now");
+                    let _ = sender.try_send(Err(goodbye));
+                    return "lease";
+                }
                 () = sender.closed() => return "gateway",
                 request = requests.message() => match request {
-                    Ok(Some(request)) => {
+                    Ok(Some(mut request)) => {
+                        if let (Some(node), Some(name)) = (&mut request.node, &*name) {
+                            node.id.clone_from(name);
+                        }
                         if let Some(node) = &request.node {
                             tracing::Span::current().record("node", node.id.as_str());
                         }
@@ -257,6 +314,16 @@ impl Session {
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     // A sender that is gone means that the server is gone too.
     let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Resolves when the replica ceases to lead; never where it did not, or where
+/// nobody says.
+async fn deposed(leader: Option<&mut watch::Receiver<bool>>) {
+    match leader {
+        // A sender that is gone leads no more.
+        Some(leader) => drop(leader.wait_for(|leads| !leads).await),
+        None => std::future::pending().await,
+    }
 }
 
 async fn until(instant: Option<Instant>) {

@@ -1,0 +1,165 @@
+//! `sluice operator`: the one place where rooms are wired. Watches fill the world;
+//! what differs is built and published; gateways take it over streams that only
+//! they can open; probes and acknowledgements come back as statuses.
+
+mod fleet;
+mod observe;
+mod trust;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use kube::Client;
+use sluice_controller::lease::{LEASE_NAME, Lease};
+use sluice_controller::probe::{DEFAULT_WORKERS, Ports, Prober};
+use sluice_controller::{Health, Options};
+use sluice_identity::{GatewayName, accept, serve_enrolment};
+use sluice_xds::{Admission, Publisher};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use self::fleet::Fleet;
+
+/// How long streams and requests may take to end after they were told to.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How this replica is to run.
+#[derive(Clone, Debug)]
+pub(crate) struct OperatorOptions {
+    /// What the controller is told.
+    pub(crate) controller: Options,
+    /// This pod's name and a part that no other process has: what the lease is
+    /// held by.
+    pub(crate) identity: String,
+    /// Names of this replica that its certificate is to carry.
+    pub(crate) names: Vec<String>,
+    /// Ports of xDS, of enrolment, and of probes and metrics.
+    pub(crate) xds: u16,
+    pub(crate) enrolment: u16,
+    pub(crate) http: u16,
+}
+
+/// Runs until `stop` says so.
+pub(crate) async fn operator(
+    options: OperatorOptions,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let client = Client::try_default()
+        .await
+        .context("finding the API server: neither a pod's service account nor a kubeconfig")?;
+    let health = Arc::new(Health::default());
+    let namespace = options.controller.namespace.clone();
+
+    // First of all the port that says what is missing: the API server may be
+    // away, and a probe must be told so.
+    let http = bind(options.http, "probes and metrics").await?;
+    let xds = bind(options.xds, "xDS").await?;
+    let enrolment = bind(options.enrolment, "enrolment").await?;
+
+    let publisher = Publisher::default();
+    let (lead, leader) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(observe::serve(
+        http,
+        Arc::clone(&health),
+        publisher.clone(),
+        stopped(stop.clone()),
+    ));
+
+    let keeper = sluice_controller::authority::SecretKeeper::new(client.clone(), &namespace);
+    let trust = tokio::select! {
+        trust = trust::establish(keeper, options.names) => trust,
+        () = stopped(stop.clone()) => return Ok(()),
+    };
+    tasks.spawn(trust::keep(trust.keeper, leader.clone()));
+
+    let probe_key = trust.current.borrow().authority().probe_key().to_owned();
+    let prober = Prober::new(Ports::default(), probe_key.clone(), DEFAULT_WORKERS)
+        .context("making the prober")?;
+    let fleet = Arc::new(Fleet::new(publisher.clone(), &probe_key));
+    tasks.spawn(Arc::clone(&fleet).follow());
+
+    let reviewer = Arc::new(trust::ByApiServer::new(client.clone(), &namespace));
+    let enrolled = serve_enrolment(
+        enrolment,
+        trust.current.clone(),
+        reviewer,
+        stopped(stop.clone()),
+    );
+    tasks.spawn(async move {
+        enrolled.await;
+        Ok(())
+    });
+    let admission = Admission {
+        proven: Some(|connection| connection.get::<GatewayName>().map(fleet::node_id)),
+        leader: Some(leader.clone()),
+    };
+    let streams = sluice_xds::serve_incoming(
+        accept(xds, trust.current),
+        publisher,
+        admission,
+        stopped(stop.clone()),
+    );
+    tasks.spawn(async move { streams.await.context("serving xDS") });
+
+    let lease = Lease::new(client.clone(), &namespace, LEASE_NAME, options.identity);
+    let held = lease.hold(lead, stopped(stop.clone()));
+    tasks.spawn(async move { held.await.context("holding the lease") });
+    let controlled = sluice_controller::run(
+        client,
+        options.controller,
+        fleet,
+        leader,
+        prober,
+        health,
+        stopped(stop.clone()),
+    );
+    tasks.spawn(async move { controlled.await.context("controlling") });
+
+    finish(tasks, stop).await
+}
+
+/// Waits for the stop, or for the first task that ends without one, which is an
+/// error; then lets the others say goodbye.
+async fn finish(
+    mut tasks: JoinSet<anyhow::Result<()>>,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let outcome = tokio::select! {
+        biased;
+        () = stopped(stop) => Ok(()),
+        ended = tasks.join_next() => match ended {
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(error)) => Err(error).context("a task of the operator broke off"),
+            _ => Err(anyhow::anyhow!("a task of the operator ended by itself")),
+        },
+    };
+    if outcome.is_ok() {
+        let ended = tokio::time::timeout(GOODBYE, async {
+            while let Some(ended) = tasks.join_next().await {
+                if let Ok(Err(error)) = ended {
+                    tracing::warn!(error = %format!("{error:#}"), "ending");
+                }
+            }
+        });
+        if ended.await.is_err() {
+            tracing::warn!("some streams did not end within {GOODBYE:?}; they are cut");
+        }
+    }
+    outcome
+}
+
+async fn bind(port: u16, what: &str) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address} for {what}"))
+}
+
+/// Resolves when it is time to stop; a sender that is gone means the same.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
