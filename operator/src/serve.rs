@@ -61,27 +61,24 @@ pub(crate) async fn operator(
 
     let publisher = Publisher::default();
     let (lead, leader) = watch::channel(false);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(observe::serve(
-        http,
-        Arc::clone(&health),
-        publisher.clone(),
-        stopped(stop.clone()),
-    ));
+    // What has nothing to say at the end is dropped with this function.
+    let mut background = JoinSet::new();
+    background.spawn(observe::serve(http, Arc::clone(&health), publisher.clone()));
 
     let keeper = sluice_controller::authority::SecretKeeper::new(client.clone(), &namespace);
     let trust = tokio::select! {
         trust = trust::establish(keeper, options.names) => trust,
         () = stopped(stop.clone()) => return Ok(()),
     };
-    tasks.spawn(trust::keep(trust.keeper, leader.clone()));
+    background.spawn(trust::keep(trust.keeper, leader.clone()));
 
     let probe_key = trust.current.borrow().authority().probe_key().to_owned();
     let prober = Prober::new(Ports::default(), probe_key.clone(), DEFAULT_WORKERS)
         .context("making the prober")?;
     let fleet = Arc::new(Fleet::new(publisher.clone(), &probe_key));
-    tasks.spawn(Arc::clone(&fleet).follow());
+    background.spawn(Arc::clone(&fleet).follow());
 
+    let mut tasks = JoinSet::new();
     let reviewer = Arc::new(trust::ByApiServer::new(client.clone(), &namespace));
     let enrolled = serve_enrolment(
         enrolment,
@@ -119,13 +116,14 @@ pub(crate) async fn operator(
     );
     tasks.spawn(async move { controlled.await.context("controlling") });
 
-    finish(tasks, stop).await
+    finish(tasks, background, stop).await
 }
 
 /// Waits for the stop, or for the first task that ends without one, which is an
 /// error; then lets the others say goodbye.
 async fn finish(
     mut tasks: JoinSet<anyhow::Result<()>>,
+    mut background: JoinSet<()>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let outcome = tokio::select! {
@@ -136,6 +134,7 @@ async fn finish(
             Some(Err(error)) => Err(error).context("a task of the operator broke off"),
             _ => Err(anyhow::anyhow!("a task of the operator ended by itself")),
         },
+        _ = background.join_next() => Err(anyhow::anyhow!("a task of the operator broke off")),
     };
     if outcome.is_ok() {
         let ended = tokio::time::timeout(GOODBYE, async {

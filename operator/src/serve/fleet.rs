@@ -44,7 +44,7 @@ impl Fleet {
     }
 
     /// Says what the streams say, for as long as the process lives.
-    pub(super) async fn follow(self: Arc<Self>) -> anyhow::Result<()> {
+    pub(super) async fn follow(self: Arc<Self>) {
         let mut streams = self.publisher.watch();
         loop {
             let seen = view(&streams.borrow_and_update());
@@ -54,7 +54,7 @@ impl Fleet {
                 differs
             });
             if streams.changed().await.is_err() {
-                return Ok(());
+                return;
             }
         }
     }

@@ -2,7 +2,6 @@
 //! `/metrics`. GET only; nothing here changes anything or shows a secret.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,18 +25,11 @@ const HEAD_BOUND: Duration = Duration::from_secs(10);
 /// Connections at the same time; probes and scrapers need few.
 const CONNECTIONS: usize = 64;
 
-/// Answers until `shutdown` resolves.
-pub(super) async fn serve(
-    listener: TcpListener,
-    health: Arc<Health>,
-    publisher: Publisher,
-    shutdown: impl Future<Output = ()> + Send,
-) -> anyhow::Result<()> {
-    tokio::pin!(shutdown);
+/// Answers for as long as the process lives.
+pub(super) async fn serve(listener: TcpListener, health: Arc<Health>, publisher: Publisher) {
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
-            () = &mut shutdown => return Ok(()),
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => stream,

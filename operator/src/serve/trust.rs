@@ -76,7 +76,7 @@ fn parse(data: &Data) -> Result<Authority, IdentityError> {
 
 /// Follows the authority as it is kept, renews this replica's certificate, and
 /// as the leader rotates the authority before it grows old. Never ends.
-pub(super) async fn keep(keeping: Keeping, leader: watch::Receiver<bool>) -> anyhow::Result<()> {
+pub(super) async fn keep(keeping: Keeping, leader: watch::Receiver<bool>) {
     let Keeping {
         secret,
         names,
