@@ -19,9 +19,22 @@ demo: ## from real manifests to live traffic through a real Envoy, on this machi
 test: ## every test: unit, golden, property, and on the wire through a real Envoy
 	hack/run-tests
 
+.PHONY: manifests
+manifests: ## config/ as one manifest, target/sluice.yaml
+	hack/render-manifests
+
+.PHONY: image
+image: ## the container image of sluice as an OCI archive, target/sluice.tar; no Docker
+	hack/build-image sluice target/sluice.tar
+
 .PHONY: cluster
-cluster: ## a real one-node Kubernetes with Knative Serving; root, Debian, no Docker
+cluster: ## a real one-node Kubernetes with Knative Serving and Sluice; root, Debian, no Docker
 	hack/run-node up
+	hack/install-sluice
+
+.PHONY: conformance
+conformance: ## Knative's own ingress suite, every tier, on that node
+	hack/run-conformance
 
 .PHONY: cluster-down
 cluster-down: ## end that node and leave nothing of it but caches and logs
