@@ -15,11 +15,14 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 };
 use hyper_util::rt::TokioIo;
 use sluice_envoy::{Content, Kind, Resource, Update};
-use sluice_xds::{Fleet, Publisher, Revision, Settings, XdsError, serve};
+use sluice_xds::{
+    Admission, Fleet, LEADER_HEADER, Publisher, Revision, Settings, XdsError, serve, serve_incoming,
+};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
+use tonic::transport::server::UdsConnectInfo;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
 
@@ -33,6 +36,10 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::admitting(Admission::default())
+    }
+
+    fn admitting(admission: Admission) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("xds.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -44,7 +51,13 @@ impl Server {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let task = tokio::spawn(serve(listener, publisher.clone(), shutdown));
+        let incoming = UnixListenerStream::new(listener);
+        let task = tokio::spawn(serve_incoming(
+            incoming,
+            publisher.clone(),
+            admission,
+            shutdown,
+        ));
         Self {
             publisher,
             socket,
@@ -318,4 +331,65 @@ async fn an_empty_fleet_has_acknowledged_nothing() {
     let publisher = Publisher::default();
     let revision = publisher.publish(Update::default());
     assert!(!publisher.fleet().has_acked(revision));
+}
+
+#[tokio::test]
+async fn a_gateway_is_called_what_its_connection_has_proven() {
+    let server = Server::admitting(Admission {
+        proven: Some(|connection| {
+            let peer = connection.get::<UdsConnectInfo>();
+            peer.map(|_| "namespace/proven".to_owned())
+        }),
+        leader: None,
+    });
+    let client = server.client("namespace/pretended").await;
+    client.ask(Kind::Cluster, &[]).await;
+    let fleet = server
+        .fleet(|fleet| fleet.nodes.values().any(|node| !node.id.is_empty()))
+        .await;
+    let names: Vec<&str> = fleet.nodes.values().map(|node| node.id.as_str()).collect();
+    assert_eq!(names, ["namespace/proven"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_has_proven_nothing_gets_no_stream() {
+    let server = Server::admitting(Admission {
+        proven: Some(|_| None),
+        leader: None,
+    });
+    let mut client = AggregatedDiscoveryServiceClient::new(server.channel().await);
+    let refused = client
+        .delta_aggregated_resources(tokio_stream::pending())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
+    assert!(server.publisher.fleet().nodes.is_empty());
+}
+
+#[tokio::test]
+async fn streams_are_told_whether_the_replica_leads_and_end_when_it_ceases_to() {
+    let (lead, leader) = watch::channel(false);
+    let server = Server::admitting(Admission {
+        proven: None,
+        leader: Some(leader),
+    });
+    let open = async || {
+        let mut client = AggregatedDiscoveryServiceClient::new(server.channel().await);
+        let stream = client.delta_aggregated_resources(tokio_stream::pending());
+        let response = stream.await.unwrap();
+        let leads = response.metadata().get(LEADER_HEADER).cloned().unwrap();
+        (leads.to_str().unwrap().to_owned(), response.into_inner())
+    };
+    let (follows, mut follower) = open().await;
+    lead.send_replace(true);
+    let (leads, mut led) = open().await;
+    assert_eq!((follows.as_str(), leads.as_str()), ("false", "true"));
+
+    lead.send_replace(false);
+    let ended = led.message().await.unwrap_err();
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert!(ended.message().contains("lease"), "{ended}");
+    // Who did not count on a leader loses nothing with it.
+    let open_still = tokio::time::timeout(Duration::from_millis(50), follower.message()).await;
+    assert!(open_still.is_err(), "{open_still:?}");
 }

@@ -54,8 +54,15 @@ proptest! {
             prop_assert!(assembly.apply(&plans, &outcome.endpoints).is_empty());
         }
 
-        let scratch = outcome.start_from_scratch();
+        let scratch = outcome.start_from_scratch(&Edge::default());
         prop_assert_eq!(&replayed, &resources(&scratch));
+
+        let other = Edge { https_port: 8443, access_log: true, ..Edge::default() };
+        let update = assembly.configure(&other);
+        prop_assert!(update.held.is_empty() && update.removals.is_empty());
+        replay(&update, &mut replayed, &mut BTreeSet::new());
+        prop_assert_eq!(&replayed, &resources(&outcome.start_from_scratch(&other)));
+        prop_assert!(assembly.configure(&other).is_empty());
         prop_assert_eq!(held, scratch.initial().held.into_keys().collect());
     }
 }
@@ -97,8 +104,8 @@ impl Outcome {
 
     /// Good plans at once, refusals after them: the one part of history that
     /// counts is what was good last.
-    fn start_from_scratch(&self) -> Assembly {
-        let mut assembly = Assembly::new(&Edge::default());
+    fn start_from_scratch(&self, edge: &Edge) -> Assembly {
+        let mut assembly = Assembly::new(edge);
         assembly.apply(&self.good, &self.endpoints);
         assembly.apply(&self.refused, &self.endpoints);
         assembly
