@@ -41,7 +41,7 @@ cluster-down: ## end that node and leave nothing of it but caches and logs
 	hack/run-node down
 
 .PHONY: lint
-lint: ## format, words, names, lengths, arrows between crates, licences, clippy
+lint: ## format, words, names, lengths, arrows between crates, licences, manifests, clippy
 	cargo fmt --all --check
 	hack/lint-scripts
 	hack/lint-tree
@@ -49,6 +49,7 @@ lint: ## format, words, names, lengths, arrows between crates, licences, clippy
 	hack/lint-arrows
 	hack/lint-dependencies
 	hack/lint-go
+	hack/lint-manifests
 	hack/test-lints
 	cargo clippy --workspace --all-targets -- -D warnings
 
