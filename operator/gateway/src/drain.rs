@@ -15,16 +15,19 @@ const POLL: Duration = Duration::from_millis(20);
 /// client that keeps one open must expect its end at any time.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Sends clients away and returns when they are gone. Never, if the admin
-/// interface does not answer: what is under way keeps its time.
+/// From now on every answer asks the client to leave; new ones are still taken.
+pub(crate) async fn send_away(admin: &Admin) {
+    if let Err(error) = admin.fail_health_check().await {
+        tracing::warn!(%error, "envoy does not ask its clients to leave");
+    }
+}
+
+/// Sends clients away, takes no more, and returns when they are gone. Never, if the
+/// admin interface does not answer: what is under way keeps its time.
 pub(crate) async fn drained(admin: &Admin) {
-    for outcome in [
-        admin.fail_health_check().await,
-        admin.drain_listeners().await,
-    ] {
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "envoy could not be drained, what is under way gets its time");
-        }
+    send_away(admin).await;
+    if let Err(error) = admin.drain_listeners().await {
+        tracing::warn!(%error, "envoy could not be drained, what is under way gets its time");
     }
     let mut idle_since = None;
     loop {

@@ -283,6 +283,34 @@ pub enum GatewayError {
         /// What was expected.
         expected: &'static str,
     },
+    /// The socket that Envoy gets its configuration from failed.
+    #[error("serving envoy its configuration: {source}")]
+    Relay {
+        /// Why.
+        #[source]
+        source: sluice_xds::XdsError,
+    },
+    /// The bootstrap cannot be put into words.
+    #[error("making the bootstrap of envoy: {source}")]
+    Bootstrap {
+        /// Why.
+        #[source]
+        source: sluice_envoy::EnvoyError,
+    },
+    /// The companion lacks something that its pod is to give it.
+    #[error(
+        "{what} {path}: found {found}, expected {expected}; see the volumes of the gateway's pod"
+    )]
+    Pod {
+        /// What it is.
+        what: &'static str,
+        /// Where it is looked for.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+        /// What would be right.
+        expected: &'static str,
+    },
 }
 
 impl GatewayError {

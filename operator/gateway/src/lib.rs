@@ -18,6 +18,7 @@
 
 mod admin;
 mod backoff;
+mod companion;
 mod drain;
 mod envoy;
 mod error;
@@ -28,6 +29,7 @@ mod locate;
 mod log;
 mod options;
 mod redact;
+mod relay;
 mod run_dir;
 mod supervise;
 mod version;
@@ -36,6 +38,7 @@ mod wheel_failure;
 
 pub use admin::{Admin, ServerInfo, ServerState};
 pub use backoff::Backoff;
+pub use companion::{CompanionOptions, run as run_companion, write_bootstrap};
 pub use envoy::{Envoy, Exit};
 pub use error::GatewayError;
 pub use failure::BindFailure;

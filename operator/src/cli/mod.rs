@@ -5,6 +5,7 @@
 
 mod dev;
 mod exec_bound;
+mod gateway;
 mod operator;
 mod signals;
 mod translate;
@@ -35,6 +36,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(dev::Args),
+    Gateway(gateway::Args),
     Operator(operator::Args),
     Translate(translate::Args),
     #[command(name = exec_bound::NAME, hide = true)]
@@ -51,6 +53,7 @@ pub(crate) fn run() -> ExitCode {
         .init();
     let outcome = match command {
         Command::Dev(args) => dev::run(args),
+        Command::Gateway(args) => gateway::run(args),
         Command::Operator(args) => operator::run(args),
         Command::Translate(args) => translate::run(&args),
         Command::ExecBound(args) => exec_bound::run(args),

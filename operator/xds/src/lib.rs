@@ -13,12 +13,12 @@
 //! Start at [`Stream::poll`]; the rules of order are in its module.
 
 mod canary;
-mod codec;
 mod error;
 mod fleet;
 mod publisher;
 mod quarantine;
 mod server;
+mod service;
 mod settings;
 mod store;
 mod stream;
@@ -29,6 +29,9 @@ pub use fleet::{Fleet, Node, Traffic};
 pub use publisher::Publisher;
 pub use quarantine::Quarantined;
 pub use server::{Admission, LEADER_HEADER, Listener, serve, serve_incoming};
+pub use service::{
+    DELTA_METHOD, DeltaHandler, Opened, PING_ANSWER, PING_EVERY, Responses, serve_delta,
+};
 pub use settings::Settings;
 pub use store::{Revision, Store, StreamId};
 pub use stream::Stream;

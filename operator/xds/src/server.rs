@@ -1,43 +1,26 @@
 //! The gRPC service: moves bytes between gateways and their [`Stream`]s.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
-use tonic::body::Body;
 use tonic::metadata::MetadataValue;
-use tonic::server::{Grpc, NamedService, StreamingService};
-use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use crate::codec::DeltaCodec;
+use crate::service::{DeltaHandler, Opened, serve_delta};
 use crate::wire::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use crate::{Publisher, Stream, XdsError};
-
-const SERVICE: &str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
-const DELTA: &str =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
-const STATE_OF_THE_WORLD: &str =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 
 /// Responses between a stream and its socket. A stream has at most one response
 /// unacknowledged for each of six types, so one that keeps to the protocol
 /// never fills it, and one that does not waits.
 const IN_TRANSIT: usize = 8;
-
-/// How soon a gateway that vanished without a word is noticed: it may hold up
-/// those who wait for all to acknowledge.
-const PING_EVERY: Duration = Duration::from_secs(10);
-const PING_ANSWER: Duration = Duration::from_secs(5);
 
 /// Where gateways connect.
 #[derive(Debug)]
@@ -116,6 +99,7 @@ where
     E: Into<Box<dyn Error + Send + Sync>> + Send,
 {
     let stop = watch::Sender::new(false);
+    let limit = publisher.settings().request_bytes;
     let service = Ads {
         publisher,
         admission,
@@ -126,16 +110,10 @@ where
         // Streams end only when told: the server waits for each.
         stop.send_replace(true);
     };
-    Server::builder()
-        .http2_keepalive_interval(Some(PING_EVERY))
-        .http2_keepalive_timeout(Some(PING_ANSWER))
-        .tcp_nodelay(true)
-        .add_service(service)
-        .serve_with_incoming_shutdown(incoming, shutdown)
-        .await
-        .map_err(XdsError::Serve)
+    serve_delta(incoming, service, limit, shutdown).await
 }
 
+/// What each stream of a server is given to.
 #[derive(Clone)]
 struct Ads {
     publisher: Publisher,
@@ -143,60 +121,15 @@ struct Ads {
     stopping: watch::Receiver<bool>,
 }
 
-impl NamedService for Ads {
-    const NAME: &'static str = SERVICE;
-}
-
-impl tower::Service<http::Request<Body>> for Ads {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        match request.uri().path() {
-            DELTA => {
-                let ads = self.clone();
-                let limit = self.publisher.settings().request_bytes;
-                Box::pin(async move {
-                    let mut grpc = Grpc::new(DeltaCodec).max_decoding_message_size(limit);
-                    Ok(grpc.streaming(ads, request).await)
-                })
-            }
-            STATE_OF_THE_WORLD => refuse(
-                "only delta ADS is served here: set api_type: DELTA_GRPC in ads_config of the bootstrap",
-            ),
-            _ => refuse(
-                "only envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources is served here",
-            ),
-        }
-    }
-}
-
-fn refuse(
-    why: &'static str,
-) -> Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>> {
-    Box::pin(async move { Ok(Status::unimplemented(why).into_http()) })
-}
-
-type Responses = ReceiverStream<Result<DeltaDiscoveryResponse, Status>>;
-
-impl StreamingService<DeltaDiscoveryRequest> for Ads {
-    type Response = DeltaDiscoveryResponse;
-    type ResponseStream = Responses;
-    type Future = std::future::Ready<Result<Response<Responses>, Status>>;
-
-    fn call(&mut self, request: Request<Streaming<DeltaDiscoveryRequest>>) -> Self::Future {
+impl DeltaHandler for Ads {
+    fn open(&self, request: Request<Streaming<DeltaDiscoveryRequest>>) -> Opened {
         let name = match self.admission.proven {
             None => None,
             Some(proven) => match proven(request.extensions()) {
                 Some(name) => Some(name),
                 None => {
                     let refused = "the connection has not proven which gateway it is";
-                    return std::future::ready(Err(Status::unauthenticated(refused)));
+                    return Err(Status::unauthenticated(refused));
                 }
             },
         };
@@ -220,7 +153,7 @@ impl StreamingService<DeltaDiscoveryRequest> for Ads {
             let leads = MetadataValue::from_static(if leads { "true" } else { "false" });
             response.metadata_mut().insert(LEADER_HEADER, leads);
         }
-        std::future::ready(Ok(response))
+        Ok(response)
     }
 }
 
