@@ -29,6 +29,8 @@ const usage = `usage: node COMMAND
   enter -- PROGRAM [ARGUMENT…]  run a program in all of the node's namespaces
   conformance [-- ARGUMENT…]    run Knative's ingress suite, with arguments of its own
   load ARCHIVE…                 import container images
+  install MANIFEST              apply Sluice's manifest, and wait until it is available
+  restart DEPLOYMENT            replace the pods of one of Sluice's Deployments, and wait
   start DAEMON | stop DAEMON    for tests of bad days
 `
 
@@ -78,6 +80,10 @@ func run(ctx context.Context, arguments []string) error {
 		return conformance(folders, rest)
 	case "load":
 		return load(folders, rest)
+	case "install":
+		return install(ctx, folders, rest)
+	case "restart":
+		return restart(ctx, folders, rest)
 	case "start", "stop":
 		return switchDaemon(folders, command, rest)
 	case "init":

@@ -24,7 +24,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// fieldOwner of everything that is applied.
+// fieldOwner of everything that is applied but Sluice.
 const fieldOwner = "sluice-node"
 
 // Cluster is an API server.
@@ -168,12 +168,16 @@ func condition(object *unstructured.Unstructured, kind string) error {
 
 // Apply puts objects into the API server as they are written, one after another.
 func (c *Cluster) Apply(ctx context.Context, objects []*unstructured.Unstructured) error {
+	return c.applyAs(ctx, fieldOwner, objects)
+}
+
+func (c *Cluster) applyAs(ctx context.Context, owner string, objects []*unstructured.Unstructured) error {
 	for _, object := range objects {
 		client, err := c.client(object)
 		if err != nil {
 			return err
 		}
-		_, err = client.Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: fieldOwner, Force: true})
+		_, err = client.Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: owner, Force: true})
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
 		}

@@ -99,11 +99,21 @@ func (k Knative) settle(object *unstructured.Unstructured) error {
 			}
 		}
 	case "Deployment":
-		// What is asked for must fit two cores. Limits stay: a lower one throttles
-		// the webhook, and so every write of an Ingress.
-		containers, _, err := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
+		return askForLittle(object)
+	}
+	return nil
+}
+
+// askForLittle of the processor: what all Deployments ask for must fit two cores.
+// Limits stay: a lower one throttles the webhook, and so every write of an Ingress.
+func askForLittle(deployment *unstructured.Unstructured) error {
+	for _, list := range []string{"initContainers", "containers"} {
+		containers, found, err := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", list)
 		if err != nil {
 			return err
+		}
+		if !found {
+			continue
 		}
 		for _, container := range containers {
 			fields, ok := container.(map[string]any)
@@ -114,7 +124,9 @@ func (k Knative) settle(object *unstructured.Unstructured) error {
 				return err
 			}
 		}
-		return unstructured.SetNestedSlice(object.Object, containers, "spec", "template", "spec", "containers")
+		if err := unstructured.SetNestedSlice(deployment.Object, containers, "spec", "template", "spec", list); err != nil {
+			return err
+		}
 	}
 	return nil
 }
