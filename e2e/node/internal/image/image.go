@@ -195,7 +195,9 @@ func layerOf(files map[string]string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return content.Bytes(), archive.Close()
+	// What ends a tar is written by closing it, so the bytes are taken after that.
+	err := archive.Close()
+	return content.Bytes(), err
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -121,3 +121,19 @@ func TestAMissingFileLeavesNoArchive(t *testing.T) {
 		t.Errorf("%v is left, %v", left, err)
 	}
 }
+
+// Go's reader takes a tar without an end, other tools do not: two blocks of zeros.
+func TestTheLayerEndsAsATarDoes(t *testing.T) {
+	source := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(source, []byte("the program"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	layer, err := layerOf(map[string]string{"/program": source})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const block = 512
+	if len(layer)%block != 0 || !bytes.HasSuffix(layer, make([]byte, 2*block)) {
+		t.Errorf("%d bytes without an end", len(layer))
+	}
+}
