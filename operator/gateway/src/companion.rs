@@ -5,7 +5,6 @@
 //! configuration from; the companion is neither its parent nor its child.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +14,14 @@ use jiff::Timestamp;
 use sluice_envoy::{Bootstrap, XdsAddress, bootstrap};
 use sluice_identity::{Credentials, SERVER_NAME, enrol};
 use sluice_xds::wire::Node;
-use tokio::net::{UnixListener, lookup_host};
+use tokio::net::UnixListener;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::admin::Admin;
 use crate::drain::{drained, send_away};
 use crate::error::GatewayError;
-use crate::relay::{Files, Relay, Seeker};
+use crate::relay::{Files, Relay, Seeker, replicas};
 use crate::run_dir::{check_socket, write_private};
 
 /// `node.cluster` of every gateway.
@@ -42,7 +41,8 @@ pub struct CompanionOptions {
     pub namespace: String,
     /// See `namespace`.
     pub pod: String,
-    /// A name that leads to every replica of the operator.
+    /// A name that leads to every replica of the operator; or several names or
+    /// addresses, separated by commas.
     pub operator: String,
     /// The operator's port for streams.
     pub xds_port: u16,
@@ -137,7 +137,7 @@ pub async fn run(
     let (chosen, choice) = watch::channel(None);
     let lost = Arc::new(Notify::new());
     let seeker = Seeker {
-        host: options.operator.clone(),
+        hosts: options.operator.clone(),
         port: options.xds_port,
         credentials,
         lost: Arc::clone(&lost),
@@ -207,10 +207,7 @@ async fn keep_enrolled(options: &CompanionOptions, held: &watch::Sender<Option<A
 async fn enrol_once(options: &CompanionOptions) -> Result<Credentials, String> {
     let token = read("the token of this pod", &options.token).await?;
     let bundle = read("the roots of the operator", &options.bundle).await?;
-    let addresses: Vec<SocketAddr> = lookup_host((&*options.operator, options.enrolment_port))
-        .await
-        .map_err(|error| format!("cannot find the operator {}: {error}", options.operator))?
-        .collect();
+    let addresses = replicas(&options.operator, options.enrolment_port).await?;
     let mut reasons = Vec::new();
     for address in addresses {
         match enrol(address, SERVER_NAME, &bundle, token.trim()).await {
@@ -218,10 +215,7 @@ async fn enrol_once(options: &CompanionOptions) -> Result<Credentials, String> {
             Err(error) => reasons.push(format!("{address}: {error}")),
         }
     }
-    match reasons.is_empty() {
-        true => Err(format!("the name {} leads to no address", options.operator)),
-        false => Err(reasons.join("; ")),
-    }
+    Err(reasons.join("; "))
 }
 
 async fn read(what: &'static str, path: &Path) -> Result<String, String> {

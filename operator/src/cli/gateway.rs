@@ -61,7 +61,8 @@ struct RunArgs {
     #[command(flatten)]
     pod: PodArgs,
 
-    /// A name that leads to every replica of the operator.
+    /// A name that leads to every replica of the operator; or several names or
+    /// addresses, separated by commas.
     #[arg(
         long,
         env = "SLUICE_OPERATOR",
@@ -131,7 +132,8 @@ fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
     };
     runtime.block_on(async {
         let mut signals = Signals::new().context("listening to signals")?;
-        run_companion(options, async move { signals.next().await }).await?;
+        let companion = run_companion(options, async move { signals.next().await });
+        Box::pin(companion).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

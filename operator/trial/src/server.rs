@@ -232,6 +232,12 @@ impl Server {
         self.acked(self.publisher.revision()).await
     }
 
+    /// What is published, to be served in other ways too.
+    #[must_use]
+    pub fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
     /// What gateways hold and said.
     #[must_use]
     pub fn fleet(&self) -> Fleet {

@@ -28,7 +28,7 @@ use self::last_known::LastKnown;
 use self::session::Session;
 
 pub(crate) use last_known::Files;
-pub(crate) use upstream::{Choice, Seeker};
+pub(crate) use upstream::{Choice, Seeker, replicas};
 
 use crate::error::GatewayError;
 

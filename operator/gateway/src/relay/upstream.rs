@@ -127,10 +127,29 @@ fn causes(error: &dyn std::error::Error) -> String {
     words
 }
 
+/// The addresses of all replicas, by names or addresses that commas separate.
+pub(crate) async fn replicas(hosts: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let mut addresses = Vec::new();
+    for host in hosts.split(',').map(str::trim) {
+        let found = lookup_host((host, port))
+            .await
+            .map_err(|error| format!("cannot find the operator by the name {host:?}: {error}"))?;
+        addresses.extend(found);
+    }
+    if addresses.is_empty() {
+        return Err(format!(
+            "the name {hosts:?} of the operator leads to no address"
+        ));
+    }
+    addresses.sort();
+    addresses.dedup();
+    Ok(addresses)
+}
+
 /// Looks for replicas, and chooses.
 pub(crate) struct Seeker {
-    /// Name and xDS port of the operator; the name leads to every replica.
-    pub(crate) host: String,
+    /// Names and xDS port of the operator; see [`replicas`].
+    pub(crate) hosts: String,
     pub(crate) port: u16,
     pub(crate) credentials: watch::Receiver<Option<Arc<Credentials>>>,
     /// Told when a stream to the chosen replica broke.
@@ -182,10 +201,10 @@ impl Seeker {
     /// The leader among all replicas, or the first that answers.
     async fn look(&self) -> Option<Upstream> {
         let credentials = self.credentials.borrow().clone()?;
-        let addresses: Vec<SocketAddr> = match lookup_host((self.host.as_str(), self.port)).await {
-            Ok(addresses) => addresses.collect(),
-            Err(error) => {
-                tracing::warn!(host = self.host, %error, "cannot find the operator by its name");
+        let addresses = match replicas(&self.hosts, self.port).await {
+            Ok(addresses) => addresses,
+            Err(reason) => {
+                tracing::warn!(reason);
                 return None;
             }
         };

@@ -14,6 +14,7 @@
 )]
 
 mod changes;
+mod companion;
 mod goldens;
 mod handover;
 mod headers;

@@ -1,0 +1,330 @@
+//! A gateway as its pod has it: Envoy, its companion, and operators that are
+//! reached by mutual TLS alone.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sluice_gateway::{CompanionOptions, run_companion};
+use sluice_identity::{
+    Authority, BoxFuture, GatewayName, ReviewError, Reviewer, Trust, accept, serve_enrolment,
+};
+use sluice_trial::gateway::{Gateway, Place};
+use sluice_trial::line::{Ask, Line, Mode, Target};
+use sluice_trial::manifest;
+use sluice_trial::server::Server;
+use sluice_xds::{Admission, Fleet, Node, Publisher, Settings, serve_incoming};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::stage::{backends, envoy, eventually, get, service, simple};
+
+const NAMESPACE: &str = "sluice-system";
+const POD: &str = "gw-1";
+const TOKEN: &str = "the-token-of-gw-1";
+const NODE: &str = "sluice-system/gw-1";
+
+/// Knows one pod by its token.
+struct OnePod;
+
+impl Reviewer for OnePod {
+    fn review<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<GatewayName, ReviewError>> {
+        Box::pin(async move {
+            if token != TOKEN {
+                let reason = "no such token".to_owned();
+                return Err(ReviewError::Refused { reason });
+            }
+            Ok(GatewayName {
+                namespace: NAMESPACE.to_owned(),
+                pod: POD.to_owned(),
+            })
+        })
+    }
+}
+
+/// The ports of operators, which are the same on each of their addresses. Bound on
+/// the way to no listener, so that nobody else takes them.
+struct OperatorPorts {
+    xds: u16,
+    enrolment: u16,
+    _held: [TcpSocket; 2],
+}
+
+impl OperatorPorts {
+    fn take() -> Self {
+        let one = || {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_reuseport(true).unwrap();
+            let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+            socket.bind(any).unwrap();
+            let port = socket.local_addr().unwrap().port();
+            (socket, port)
+        };
+        let ((a, xds), (b, enrolment)) = (one(), one());
+        Self {
+            xds,
+            enrolment,
+            _held: [a, b],
+        }
+    }
+
+    fn listen(ip: Ipv4Addr, port: u16) -> TcpListener {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseport(true).unwrap();
+        socket.bind(SocketAddr::from((ip, port))).unwrap();
+        socket.listen(64).unwrap()
+    }
+}
+
+/// One replica of the operator.
+struct Operator {
+    lead: watch::Sender<bool>,
+    stop: oneshot::Sender<()>,
+    streams: JoinHandle<()>,
+    enrolment: JoinHandle<()>,
+}
+
+impl Operator {
+    fn start(
+        ip: Ipv4Addr,
+        ports: &OperatorPorts,
+        authority: &Authority,
+        publisher: &Publisher,
+        leads: bool,
+    ) -> Self {
+        let trust = Trust::new(authority.clone(), &[], Timestamp::now()).unwrap();
+        let (_, trust) = watch::channel(Arc::new(trust));
+        let (lead, leader) = watch::channel(leads);
+        let admission = Admission {
+            proven: Some(|connection| {
+                let name = connection.get::<GatewayName>()?;
+                Some(format!("{}/{}", name.namespace, name.pod))
+            }),
+            leader: Some(leader),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let incoming = accept(OperatorPorts::listen(ip, ports.xds), trust.clone());
+        let publisher = publisher.clone();
+        let streams = tokio::spawn(async move {
+            let stopped = async move { drop(stopped.await) };
+            let served = serve_incoming(incoming, publisher, admission, stopped).await;
+            served.unwrap();
+        });
+        let enrolment = OperatorPorts::listen(ip, ports.enrolment);
+        let enrolment = tokio::spawn(serve_enrolment(
+            enrolment,
+            trust,
+            Arc::new(OnePod),
+            std::future::pending(),
+        ));
+        Self {
+            lead,
+            stop,
+            streams,
+            enrolment,
+        }
+    }
+
+    /// Ends as an operator does that is told to.
+    async fn stop(self) {
+        self.enrolment.abort();
+        self.stop.send(()).unwrap();
+        self.streams.await.unwrap();
+    }
+}
+
+/// A companion for the Envoy of this place.
+struct Companion {
+    task: JoinHandle<()>,
+}
+
+impl Companion {
+    fn start(place: &Path, operators: &str, ports: &OperatorPorts, bundle: &str) -> Self {
+        let given = place.join("given");
+        std::fs::create_dir_all(&given).unwrap();
+        std::fs::write(given.join("token"), TOKEN).unwrap();
+        std::fs::write(given.join("bundle.crt"), bundle).unwrap();
+        let options = CompanionOptions {
+            namespace: NAMESPACE.to_owned(),
+            pod: POD.to_owned(),
+            operator: operators.to_owned(),
+            xds_port: ports.xds,
+            enrolment_port: ports.enrolment,
+            token: given.join("token"),
+            bundle: given.join("bundle.crt"),
+            shared: place.to_owned(),
+            drain: Duration::from_secs(1),
+            leaving: Duration::ZERO,
+        };
+        let task = tokio::spawn(async move {
+            Box::pin(run_companion(options, std::future::pending()))
+                .await
+                .unwrap();
+        });
+        Self { task }
+    }
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn node(fleet: &Fleet) -> Option<&Node> {
+    fleet.nodes.values().find(|node| node.id == NODE)
+}
+
+/// A world of its own, served nowhere but by operators.
+fn world(place: &Place, name: &str, manifests: &[Value]) -> Server {
+    let objects = manifest::objects(&manifest::yaml(manifests)).unwrap();
+    let socket = place.folder().join(name);
+    Server::start(place.edge(), &socket, Settings::default(), objects).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_served_is_served_by_an_envoy_that_starts_without_an_operator() {
+    let Some(envoy) = envoy() else { return };
+    let [backend] = backends(["b"]).await;
+    let mut manifests = service("b", &[backend.address()]);
+    manifests.push(simple("kept", "kept.example.com", "b"));
+    let place = Place::new().unwrap();
+    let edge = place.edge().clone();
+    let mut server = world(&place, "apart.sock", &manifests);
+    let authority = Authority::generate(Timestamp::now()).unwrap();
+    let ports = OperatorPorts::take();
+    let local = Ipv4Addr::LOCALHOST;
+    let companion = Companion::start(place.folder(), "127.0.0.1", &ports, authority.bundle_pem());
+
+    // Without an operator, and without anything known: not ready, and no 404.
+    let gateway = Gateway::start(&envoy, place).await.unwrap();
+    let line = Line::new(Target::plain(edge.external_http, Mode::Fresh));
+    let outcome = line.send(&Ask::get("kept.example.com", "/")).await.outcome;
+    assert!(outcome.is_err(), "{outcome:?}");
+
+    let operator = Operator::start(local, &ports, &authority, server.publisher(), true);
+    gateway.ready().await.unwrap();
+    let status = async |host| get(edge.external_http, host, "/").await.status;
+    assert_eq!(status("kept.example.com").await, 200);
+    // The name is what the certificate says.
+    assert!(node(&server.fleet()).is_some(), "{:?}", server.fleet());
+    let known = gateway.place().folder().join("last-known");
+    eventually("the readiness table in a file", async || {
+        let tables = "envoy.config.route.v3.RouteConfiguration.known";
+        let content = std::fs::read(known.join(tables)).unwrap_or_default();
+        content.windows(16).any(|part| part == b"sluice/readiness")
+    })
+    .await;
+
+    operator.stop().await;
+    assert_eq!(status("kept.example.com").await, 200);
+    let place = gateway.stop().await;
+    // The companion's container starts again as well: only the files know.
+    drop(companion);
+    let companion = Companion::start(place.folder(), "127.0.0.1", &ports, authority.bundle_pem());
+    let gateway = Gateway::start(&envoy, place).await.unwrap();
+    gateway.ready().await.unwrap();
+    assert_eq!(status("kept.example.com").await, 200);
+    assert_eq!(status("new.example.com").await, 404);
+
+    // An operator that is back has news, and repeats nothing.
+    let operator = Operator::start(local, &ports, &authority, server.publisher(), true);
+    let published = server
+        .apply(&[simple("new", "new.example.com", "b")])
+        .await
+        .unwrap();
+    drop(published);
+    eventually("the news at the gateway", async || {
+        status("new.example.com").await == 200
+    })
+    .await;
+    let fleet = server.fleet();
+    let sent: u64 = node(&fleet)
+        .unwrap()
+        .kinds
+        .values()
+        .map(|kind| kind.sent)
+        .sum();
+    // Per side a scope and a table.
+    assert!(sent <= 4, "{sent} resources were sent: {fleet:?}");
+    operator.stop().await;
+    drop(companion);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_replica_that_leads_has_the_stream_and_passes_it_on() {
+    let Some(envoy) = envoy() else { return };
+    let [backend] = backends(["b"]).await;
+    let mut manifests = service("b", &[backend.address()]);
+    manifests.push(simple("led", "led.example.com", "b"));
+    let place = Place::new().unwrap();
+    let edge = place.edge().clone();
+    let servers = ["one.sock", "two.sock"].map(|name| world(&place, name, &manifests));
+    let authority = Authority::generate(Timestamp::now()).unwrap();
+    let ports = OperatorPorts::take();
+    let ips = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
+    let start = |index: usize, leads| {
+        let publisher = servers[index].publisher();
+        Operator::start(ips[index], &ports, &authority, publisher, leads)
+    };
+    let operators = [start(0, false), start(1, true)];
+    let hosts = "127.0.0.1,127.0.0.2";
+    let _companion = Companion::start(place.folder(), hosts, &ports, authority.bundle_pem());
+    let gateway = Gateway::start(&envoy, place).await.unwrap();
+    gateway.ready().await.unwrap();
+    let at = |index: usize| node(&servers[index].fleet()).is_some();
+    assert_eq!((at(0), at(1)), (false, true));
+
+    // The lease moves.
+    operators[1].lead.send_replace(false);
+    operators[0].lead.send_replace(true);
+    eventually("the gateway at the new leader", async || at(0) && !at(1)).await;
+    servers[0].settled().await.unwrap();
+    let fleet = servers[0].fleet();
+    let sent: u64 = node(&fleet)
+        .unwrap()
+        .kinds
+        .values()
+        .map(|kind| kind.sent)
+        .sum();
+    assert_eq!(sent, 0, "the same world, told by another: {fleet:?}");
+    assert_eq!(
+        get(edge.external_http, "led.example.com", "/").await.status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_token_of_a_gateway_nothing_is_served() {
+    let Some(envoy) = envoy() else { return };
+    let place = Place::new().unwrap();
+    let server = world(&place, "apart.sock", &[]);
+    let authority = Authority::generate(Timestamp::now()).unwrap();
+    let stranger = Authority::generate(Timestamp::now()).unwrap();
+    let ports = OperatorPorts::take();
+    let _operator = Operator::start(
+        Ipv4Addr::LOCALHOST,
+        &ports,
+        &authority,
+        server.publisher(),
+        true,
+    );
+    // A pod that trusts another operator gives its token to none.
+    let wrong = Companion::start(place.folder(), "127.0.0.1", &ports, stranger.bundle_pem());
+    let gateway = Gateway::start(&envoy, place).await.unwrap();
+    let reached = tokio::time::timeout(Duration::from_secs(2), gateway.ready()).await;
+    assert!(reached.is_err(), "{reached:?}");
+    assert!(server.fleet().nodes.is_empty(), "{:?}", server.fleet());
+    // A companion that ends takes its connections with it; a task of this test does
+    // not, so Envoy starts anew too.
+    let place = gateway.stop().await;
+    drop(wrong);
+    let bundle = authority.bundle_pem();
+    let _right = Companion::start(place.folder(), "127.0.0.1", &ports, bundle);
+    let gateway = Gateway::start(&envoy, place).await.unwrap();
+    gateway.ready().await.unwrap();
+}
