@@ -19,6 +19,10 @@ pub const CONFIG_NETWORK: &str = "config-network";
 /// The ConfigMap of Sluice, in its own namespace.
 pub const CONFIG_SLUICE: &str = "config-sluice";
 
+/// The Secret of Knative Serving, in its namespace, with the certificate that the
+/// activator shows and the authority of all of Serving's certificates.
+pub(crate) const ROUTING_CERTIFICATES: &str = "routing-serving-certs";
+
 /// Keys of a ConfigMap that only show what could stand there, as Knative has it.
 const EXAMPLE: &str = "_example";
 

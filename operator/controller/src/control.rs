@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use sluice_translate::{Changes, Object, ObjectKind, World};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::trust::Trust;
 use crate::config::Settings;
 use crate::gateways::Gateways;
 use crate::health::Health;
@@ -55,6 +57,7 @@ pub(crate) struct Control {
     tracked: BTreeMap<ObjectKey, Tracked>,
     slices: BTreeMap<ObjectKey, Vec<GatewayEndpoint>>,
     settings: Settings,
+    trust: Trust,
     listed: BTreeSet<Source>,
     /// Ingresses that came anew since the last settling.
     touched: BTreeSet<ObjectKey>,
@@ -81,6 +84,7 @@ impl Control {
             tracked: BTreeMap::new(),
             slices: BTreeMap::new(),
             settings: Settings::default(),
+            trust: Trust::default(),
             listed: BTreeSet::new(),
             touched: BTreeSet::new(),
             slices_differ: false,
@@ -143,6 +147,7 @@ impl Control {
             Input::Object(object) => self.world.apply(object),
             Input::ObjectGone(kind, key) => self.world.delete(kind, &key),
             Input::ConfigMap(source, data) => self.take_settings(source, data.as_ref()),
+            Input::Roots(place, roots) => self.trust.take(place, roots),
             Input::GatewaySlice(key, gateways) => {
                 let before = match gateways.clone() {
                     Some(gateways) => self.slices.insert(key, gateways),
@@ -226,6 +231,12 @@ impl Control {
         if std::mem::take(&mut self.settings_differ) {
             self.gateways.configure(&self.settings);
         }
+        // Before any cluster that asks for them.
+        let trusted = self.trust.settle(self.settings.system_internal_tls);
+        if let Some(roots) = trusted.roots {
+            self.gateways.trust(roots);
+        }
+        self.world.set_backends(trusted.backends);
         if std::mem::take(&mut self.slices_differ) {
             self.report(Report::Gateways(self.slices.clone()));
         }

@@ -25,6 +25,13 @@ pub trait Gateways: Send + Sync + 'static {
     fn configure(&self, settings: &Settings) {
         let _ = settings;
     }
+
+    /// The roots that backends are trusted by, PEM. Called before the first
+    /// [`Gateways::publish`] with a cluster that speaks TLS, and again whenever they
+    /// differ.
+    fn trust(&self, roots: &str) {
+        let _ = roots;
+    }
 }
 
 /// What the gateways hold, and what of the world as published they refused.

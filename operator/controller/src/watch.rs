@@ -24,14 +24,19 @@ use sluice_translate::{Object, ObjectKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::config::{CONFIG_NETWORK, CONFIG_SLUICE, Options, PRIVATE_SERVICE, Secrets};
+use crate::config::{
+    CONFIG_NETWORK, CONFIG_SLUICE, Options, PRIVATE_SERVICE, ROUTING_CERTIFICATES, Secrets,
+};
 use crate::health::Health;
 use crate::status::IngressStatus;
 
 pub(crate) use slim::{CLASS_ANNOTATION, Slim, StoredIngress};
 
 use follow::follow;
-use slim::{ConfigMap, GatewaySlice};
+use slim::{ConfigMap, GatewaySlice, RootsSecret, TrustBundle};
+
+/// ConfigMaps with it hold roots (`networking/pkg/apis/networking/register.go`).
+const TRUST_BUNDLE_LABEL: &str = "networking.knative.dev/trust-bundle";
 
 /// A resource that is watched, each once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,13 +55,18 @@ pub enum Source {
     ConfigNetwork,
     /// Sluice's ConfigMap `config-sluice`.
     ConfigSluice,
+    /// Serving's Secret `routing-serving-certs`: the authority of its own
+    /// certificates.
+    RoutingCertificates,
+    /// Serving's ConfigMaps with more roots to trust.
+    TrustBundles,
     /// EndpointSlices of the private gateway Service.
     Gateways,
 }
 
 impl Source {
     /// All of them.
-    pub const ALL: [Source; 8] = [
+    pub const ALL: [Source; 10] = [
         Source::Ingresses,
         Source::Services,
         Source::Endpoints,
@@ -64,6 +74,8 @@ impl Source {
         Source::Secrets,
         Source::ConfigNetwork,
         Source::ConfigSluice,
+        Source::RoutingCertificates,
+        Source::TrustBundles,
         Source::Gateways,
     ];
 
@@ -75,8 +87,8 @@ impl Source {
             Source::Services => "services",
             Source::Endpoints => "endpoints",
             Source::EndpointSlices | Source::Gateways => "endpointslices.discovery.k8s.io",
-            Source::Secrets => "secrets",
-            Source::ConfigNetwork | Source::ConfigSluice => "configmaps",
+            Source::Secrets | Source::RoutingCertificates => "secrets",
+            Source::ConfigNetwork | Source::ConfigSluice | Source::TrustBundles => "configmaps",
         }
     }
 }
@@ -92,6 +104,8 @@ impl fmt::Display for Source {
             Source::Secrets => "secrets",
             Source::ConfigNetwork => CONFIG_NETWORK,
             Source::ConfigSluice => CONFIG_SLUICE,
+            Source::RoutingCertificates => ROUTING_CERTIFICATES,
+            Source::TrustBundles => "trust-bundles",
             Source::Gateways => "gateways",
         })
     }
@@ -110,11 +124,24 @@ pub(crate) enum Input {
     ObjectGone(ObjectKind, ObjectKey),
     /// The data of a ConfigMap; `None` where it is gone.
     ConfigMap(Source, Option<BTreeMap<String, String>>),
+    /// Roots that backends are trusted by, as one place now has them; `None` where
+    /// it is gone.
+    Roots(RootsPlace, Option<Roots>),
     /// A slice of gateways as it now is; `None` where it is gone.
     GatewaySlice(ObjectKey, Option<Vec<GatewayEndpoint>>),
     /// A resource was listed whole; what was not in the list was told to be gone.
     Listed(Source),
 }
+
+/// A Secret or a ConfigMap that holds roots.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RootsPlace {
+    pub(crate) source: Source,
+    pub(crate) key: ObjectKey,
+}
+
+/// What stands there by key of its data: PEM, in a Secret or not.
+pub(crate) type Roots = BTreeMap<String, Vec<u8>>;
 
 /// An Ingress as the API server has it.
 #[derive(Clone, Debug)]
@@ -211,6 +238,16 @@ pub(crate) fn start(
         Source::ConfigSluice,
         Api::<Slim<ConfigMap>>::namespaced(client.clone(), own),
         one(CONFIG_SLUICE)
+    );
+    watch!(
+        Source::RoutingCertificates,
+        Api::<Slim<RootsSecret>>::namespaced(client.clone(), &options.system_namespace),
+        one(ROUTING_CERTIFICATES)
+    );
+    watch!(
+        Source::TrustBundles,
+        Api::<Slim<TrustBundle>>::namespaced(client.clone(), &options.system_namespace),
+        all().labels(TRUST_BUNDLE_LABEL)
     );
     watch!(
         Source::Gateways,

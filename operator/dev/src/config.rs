@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use sluice_ir::Host;
-use sluice_translate::Config;
+use sluice_translate::{Backends, Config};
 
 /// The suffix of cluster-local names.
 const CLUSTER_SUFFIX: &str = "cluster.local";
@@ -27,5 +27,6 @@ pub(crate) fn config(allow_loopback: bool) -> Config {
         cluster_suffix: CLUSTER_SUFFIX.into(),
         private_gateways,
         allow_loopback,
+        backends: Backends::Plain,
     }
 }

@@ -17,6 +17,8 @@ use crate::{Edge, Kind, Resource, Update, cluster, endpoints, listeners, name, s
 #[derive(Debug)]
 pub struct Assembly {
     edge: Edge,
+    /// The name under which gateways ask for the roots of backends.
+    trust: String,
     ingresses: BTreeMap<ObjectKey, Standing>,
     /// Who wants a host; the first has it.
     claims: BTreeMap<(Side, Host), BTreeSet<Claimant>>,
@@ -59,6 +61,7 @@ impl Assembly {
             .collect();
         Self {
             edge: edge.clone(),
+            trust: name::backend_trust(edge.probe_key.as_ref()),
             ingresses: BTreeMap::new(),
             claims: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -93,6 +96,11 @@ impl Assembly {
         }
         self.edge = edge.clone();
         let mut differing = BTreeMap::new();
+        let trust = name::backend_trust(edge.probe_key.as_ref());
+        let before = std::mem::replace(&mut self.trust, trust.clone());
+        if before != trust {
+            self.rename_trust(before, trust, &mut differing);
+        }
         for resource in listeners(edge) {
             let (kind, name) = (resource.kind, resource.name.clone());
             self.put(kind, name, Some(resource), &mut differing);
@@ -101,7 +109,24 @@ impl Assembly {
         for ingress in ingresses {
             self.settle_tables(&ingress, &mut differing);
         }
-        update.upserts = differing.into_values().flatten().collect();
+        update.take(differing);
+        update
+    }
+
+    /// The roots that backends are trusted by, PEM, where clusters speak TLS. Given
+    /// before the first such cluster, and again when they differ: one resource for
+    /// all clusters.
+    pub fn set_trust(&mut self, roots: &str) -> Update {
+        let mut differing = BTreeMap::new();
+        let resource = secret::trust(&self.trust, roots);
+        self.put(
+            Kind::Secret,
+            self.trust.clone(),
+            Some(resource),
+            &mut differing,
+        );
+        let mut update = Update::default();
+        update.take(differing);
         update
     }
 
@@ -135,12 +160,7 @@ impl Assembly {
         for ingress in touched.ingresses {
             self.settle_tables(&ingress, &mut differing);
         }
-        for ((kind, name), resource) in differing {
-            match resource {
-                Some(resource) => update.upserts.push(resource),
-                None => update.removals.push((kind, name)),
-            }
-        }
+        update.take(differing);
         update
     }
 
@@ -211,11 +231,27 @@ impl Assembly {
                 let known = self.endpoints.get(service_port);
                 let load = (wanted.discovery == Discovery::Endpoints)
                     .then(|| endpoints::endpoints(service_port, known));
-                (Some(cluster::cluster(service_port, wanted)), load)
+                (
+                    Some(cluster::cluster(service_port, wanted, &self.trust)),
+                    load,
+                )
             }
         };
         self.put(Kind::Cluster, name.clone(), cluster, differing);
         self.put(Kind::Endpoints, name, load, differing);
+    }
+
+    /// The roots under another name, and every cluster that asks for them.
+    fn rename_trust(&mut self, before: String, after: String, differing: &mut Differing) {
+        if let Some(mut resource) = self.resources.get(&(Kind::Secret, before.clone())).cloned() {
+            resource.name.clone_from(&after);
+            self.put(Kind::Secret, before, None, differing);
+            self.put(Kind::Secret, after, Some(resource), differing);
+        }
+        let ports: Vec<ServicePort> = self.users.keys().cloned().collect();
+        for port in ports {
+            self.settle_port(&port, differing);
+        }
     }
 
     fn settle_scope(&mut self, claim: &(Side, Host), differing: &mut Differing) {

@@ -4,10 +4,10 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use prost::Message;
-use sluice_ir::{Cluster, Discovery, Protocol, ServicePort};
+use sluice_ir::{Cluster, Discovery, Protocol, ServicePort, Transport};
 
 use crate::shape::Shape;
-use crate::{Content, Kind, Resource, name, pb};
+use crate::{Content, Kind, Resource, name, pb, tls};
 
 /// A pod that is gone costs a request this much at most, then it is retried on
 /// another.
@@ -30,8 +30,9 @@ pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 8 * BUFFER_BYTES;
 /// scale from zero makes wait, and Envoy's own 1,024 would answer 503.
 const UNREACHABLE_LIMIT: u32 = 1_000_000;
 
-/// The `Cluster` of a Service port.
-pub(crate) fn cluster(service_port: &ServicePort, cluster: &Cluster) -> Resource {
+/// The `Cluster` of a Service port. `trust` names the secret with the roots that
+/// backends are trusted by.
+pub(crate) fn cluster(service_port: &ServicePort, cluster: &Cluster, trust: &str) -> Resource {
     let name = name::cluster(service_port);
     let mut shape = Shape::new(Kind::Cluster);
     shape.add(match cluster.protocol {
@@ -39,6 +40,11 @@ pub(crate) fn cluster(service_port: &ServicePort, cluster: &Cluster) -> Resource
         Protocol::Http2 => "http2",
     });
     let mut message = base(&name, cluster.protocol);
+    if cluster.transport == Transport::Tls {
+        shape.add("tls");
+        let namespace = &service_port.service.namespace;
+        message.transport_socket = Some(tls::upstream(namespace, cluster.protocol, trust));
+    }
     match &cluster.discovery {
         Discovery::Endpoints => {
             shape.add("eds");

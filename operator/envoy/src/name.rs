@@ -6,6 +6,7 @@
 //! | RouteConfiguration | `<side>/<namespace>/<ingress>` | `ext/default/hello` |
 //! | ScopedRouteConfiguration | `<side>/<host>` | `ext/hello.example.com` |
 //! | Secret | the host it is shown for | `hello.example.com` |
+//! | Secret | roots that backends are trusted by | `sluice/backend-trust/…` |
 //!
 //! The table of an Ingress and side keeps its name for life, so a live scope is
 //! never repointed but when a host changes hands; and then it is repointed, never
@@ -15,7 +16,9 @@
 
 use sluice_ir::{Host, ObjectKey, ServicePort, Side};
 
-use crate::Kind;
+use sha2::{Digest, Sha256};
+
+use crate::{Kind, ProbeKey};
 
 /// The RouteConfiguration of the readiness listener, sent after all else.
 pub const READINESS_TABLE: &str = "sluice/readiness";
@@ -28,6 +31,23 @@ pub const ADMIN_CLUSTER: &str = "sluice/admin";
 
 /// The static cluster of the xDS server.
 pub const XDS_CLUSTER: &str = "xds";
+
+/// Name of the secret with the roots that backends are trusted by. A client chooses
+/// what its handshake asks for, and an answer of the wrong kind is one that Envoy
+/// refuses: so the name is one that only the operator and its gateways know, drawn
+/// from the key that unlocks probes.
+#[must_use]
+pub(crate) fn backend_trust(probe_key: Option<&ProbeKey>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"backend-trust/");
+    hash.update(probe_key.map_or("", ProbeKey::as_str));
+    let hash = hash.finalize();
+    let hidden: String = hash.iter().take(16).map(|b| format!("{b:02x}")).collect();
+    format!("{BACKEND_TRUST}/{hidden}")
+}
+
+/// What the names of [`backend_trust`] begin with; no host has a `/`.
+const BACKEND_TRUST: &str = "sluice/backend-trust";
 
 /// Listeners; constant for the life of a gateway.
 pub const LISTENERS: [&str; 6] = [

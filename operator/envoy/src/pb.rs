@@ -103,9 +103,12 @@ pub(crate) use envoy_types::pb::envoy::extensions::transport_sockets::tls::{
     cert_mappers::sni::v3::Sni,
     cert_selectors::on_demand_secret::v3::Config as OnDemandSecret,
     v3::{
-        CommonTlsContext, DownstreamTlsContext, Secret, TlsCertificate, TlsParameters,
+        CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig,
+        Secret, SubjectAltNameMatcher, TlsCertificate, TlsParameters, UpstreamTlsContext,
+        common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
         downstream_tls_context::SessionTicketKeysType,
         secret,
+        subject_alt_name_matcher::SanType,
         tls_parameters::TlsProtocol,
     },
 };

@@ -1,4 +1,4 @@
-//! Certificates, by the host they are shown for.
+//! Certificates, by the host they are shown for; and whom backends are trusted by.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
@@ -25,6 +25,31 @@ pub(crate) fn secret(host: &Host, certificate: &Certificate) -> Resource {
         table: None,
         key: None,
         shape: Shape::new(Kind::Secret).finish(),
+    }
+}
+
+/// The `Secret` with the roots that backends are trusted by, without its name like
+/// all secrets.
+pub(crate) fn trust(name: &str, roots: &str) -> Resource {
+    let message = pb::Secret {
+        r#type: Some(pb::secret::Type::ValidationContext(
+            pb::CertificateValidationContext {
+                trusted_ca: pb::inline(roots),
+                ..pb::CertificateValidationContext::default()
+            },
+        )),
+        ..pb::Secret::default()
+    };
+    let mut shape = Shape::new(Kind::Secret);
+    shape.add("roots");
+    Resource {
+        kind: Kind::Secret,
+        name: name.to_owned(),
+        content: Some(Content::new(message.encode_to_vec())),
+        standby: None,
+        table: None,
+        key: None,
+        shape: shape.finish(),
     }
 }
 

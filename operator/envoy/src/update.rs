@@ -27,4 +27,14 @@ impl Update {
     pub fn is_empty(&self) -> bool {
         self.upserts.is_empty() && self.removals.is_empty() && self.held.is_empty()
     }
+
+    /// Takes over what resources became; `None`: no more.
+    pub(crate) fn take(&mut self, became: BTreeMap<(Kind, String), Option<Resource>>) {
+        for ((kind, name), resource) in became {
+            match resource {
+                Some(resource) => self.upserts.push(resource),
+                None => self.removals.push((kind, name)),
+            }
+        }
+    }
 }

@@ -16,6 +16,30 @@ pub struct Cluster {
     pub protocol: Protocol,
     /// How to find them.
     pub discovery: Discovery,
+    /// What protects the connection to them.
+    #[serde(default, skip_serializing_if = "Transport::is_plain")]
+    pub transport: Transport,
+}
+
+/// What protects the connections to a cluster's endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// TLS 1.3 as Knative's `system-internal-tls` has it: the endpoint shows a
+    /// certificate for the activator or for its own namespace (`kn-routing`,
+    /// `kn-user-<namespace>`), from one of the roots that gateways were given.
+    Tls,
+}
+
+impl Transport {
+    /// Whether nothing protects the connection.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Transport::Plain
+    }
 }
 
 /// The HTTP version spoken to a backend.

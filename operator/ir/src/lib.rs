@@ -16,7 +16,7 @@ mod route;
 mod verdict;
 
 pub use certificate::{Certificate, PrivateKey};
-pub use cluster::{Address, Cluster, Discovery, Endpoints, Protocol};
+pub use cluster::{Address, Cluster, Discovery, Endpoints, Protocol, Transport};
 pub use name::{Host, HostError, ObjectKey, ServicePort, Side};
 pub use plan::{Plan, PlanChange, RefusedPlan};
 pub use route::{Action, Backend, CONTROL_HEADERS, Headers, Route, Split, VirtualHost};

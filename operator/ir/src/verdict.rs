@@ -91,6 +91,8 @@ pub enum Reason {
     RewriteLoop,
     /// A rewrite to a host that another namespace owns.
     CrossNamespaceRewrite,
+    /// Backends speak TLS, and no root is there to trust them by.
+    TrustMissing,
     /// The Secret does not exist.
     SecretMissing,
     /// The Secret is in another namespace than the Ingress.

@@ -107,6 +107,14 @@ impl Gateways for Fleet {
             self.publisher.publish(update);
         }
     }
+
+    fn trust(&self, roots: &str) {
+        let mut building = self.building();
+        let update = building.assembly.set_trust(roots);
+        if building.opened {
+            self.publisher.publish(update);
+        }
+    }
 }
 
 /// The node id of a gateway that has proven its name.

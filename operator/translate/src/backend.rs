@@ -3,12 +3,15 @@
 use std::num::NonZeroU16;
 
 use sluice_crds as crds;
-use sluice_ir::{Cluster, Discovery, ObjectKey, Protocol, Reason, Rejection, ServicePort};
+use sluice_ir::{
+    Cluster, Discovery, ObjectKey, Protocol, Reason, Rejection, ServicePort, Transport,
+};
 
-use crate::Inputs;
 use crate::address::external_name;
+use crate::endpoints::is_public;
 use crate::field::{AtSplit, quote};
 use crate::rejections::rejection;
+use crate::{Backends, Inputs};
 
 /// The Service port that a split names.
 #[derive(Clone, Debug)]
@@ -65,17 +68,42 @@ pub(crate) fn upstream(
     } else {
         Discovery::Endpoints
     };
+    let transport = transport(inputs, &discovery, at)?;
     Ok(Upstream {
         service_port: ServicePort {
             service: ObjectKey::new(&inputs.ingress.metadata.namespace, name),
             port: number,
         },
         cluster: Cluster {
-            protocol: port.map_or(Protocol::Http1, protocol),
+            protocol: port.map_or(Protocol::Http1, |port| protocol(service, port)),
             discovery,
+            transport,
         },
         leads_back,
     })
+}
+
+/// What protects the connections to a Service. A name outside is no pod of
+/// Knative's and has none of its certificates: the hop to a gateway of Sluice's
+/// own, by which a DomainMapping is routed, is one of them.
+fn transport(
+    inputs: &Inputs<'_>,
+    discovery: &Discovery,
+    at: AtSplit,
+) -> Result<Transport, Rejection> {
+    match (inputs.config.backends, discovery) {
+        (Backends::Plain, _) | (_, Discovery::Dns { .. }) => Ok(Transport::Plain),
+        (Backends::Tls, Discovery::Endpoints) => Ok(Transport::Tls),
+        (Backends::Untrusted, Discovery::Endpoints) => Err(rejection(
+            Reason::TrustMissing,
+            format!("{at}.serviceName"),
+            "system-internal-tls, and no certificate of an authority to trust",
+            "roots in ca.crt of the Secret routing-serving-certs, or in a ConfigMap labelled \
+             networking.knative.dev/trust-bundle, both in the namespace of Knative Serving",
+            "install what issues Knative's internal certificates, or set system-internal-tls \
+             in config-network to Disabled",
+        )),
+    }
 }
 
 /// Whether a Service stands for a DNS name.
@@ -166,10 +194,22 @@ fn port_missing(service: &crds::Service, asked: &crds::IntOrString, at: AtSplit)
     )
 }
 
+/// What a port speaks. Of the port `https` of a revision's public Service nothing
+/// says so itself: behind it is what is behind its other port
+/// (`pkg/reconciler/serverlessservice/resources/services.go`).
+fn protocol(service: &crds::Service, port: &crds::ServicePort) -> Protocol {
+    if port.name == "https" && is_public(service) {
+        let mut others = service.spec.ports.iter();
+        let other = others.find(|other| other.name != port.name);
+        return other.map_or(Protocol::Http1, spoken);
+    }
+    spoken(port)
+}
+
 /// HTTP/2 with prior knowledge, by what the port says of itself: `appProtocol`
 /// first, which exists for this, then its name. Only the referenced port counts:
 /// a Service may well have an `http` and a `grpc` port side by side.
-fn protocol(port: &crds::ServicePort) -> Protocol {
+fn spoken(port: &crds::ServicePort) -> Protocol {
     match port.app_protocol.as_str() {
         "kubernetes.io/h2c" | "h2c" | "http2" | "grpc" => return Protocol::Http2,
         "http" | "kubernetes.io/ws" => return Protocol::Http1,

@@ -320,7 +320,7 @@ fn moment(second: i64, beyond: Timestamp) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(beyond)
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let encoded = STANDARD.encode(der);
     let mut text = format!("-----BEGIN {label}-----\n");
     let mut rest = encoded.as_str();

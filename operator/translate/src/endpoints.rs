@@ -58,7 +58,8 @@ pub fn endpoints(
     }
 }
 
-fn is_public(service: &crds::Service) -> bool {
+/// Whether Serving writes the Service's Endpoints itself: pods or activator.
+pub(crate) fn is_public(service: &crds::Service) -> bool {
     let kind = service.metadata.labels.get(SERVICE_TYPE_LABEL);
     kind.is_some_and(|kind| kind == "Public")
 }

@@ -20,6 +20,7 @@ pub(crate) fn config() -> Config {
         cluster_suffix: "cluster.local".into(),
         private_gateways: BTreeSet::from([host(PRIVATE_GATEWAY)]),
         allow_loopback: false,
+        backends: crate::Backends::Plain,
     }
 }
 

@@ -16,6 +16,22 @@ pub struct Config {
     pub private_gateways: BTreeSet<Host>,
     /// Whether backends may be on loopback; true in `sluice dev` only.
     pub allow_loopback: bool,
+    /// What protects the connections to backends.
+    pub backends: Backends,
+}
+
+/// How backends are spoken to, cluster-wide: `system-internal-tls` of Serving's
+/// ConfigMap `config-network`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backends {
+    /// In plain text.
+    #[default]
+    Plain,
+    /// By TLS, and gateways know whom to trust.
+    Tls,
+    /// By TLS, but there is no root to trust yet: better no answer than one from
+    /// whoever has the address.
+    Untrusted,
 }
 
 /// What the world says of a host that this Ingress claims.

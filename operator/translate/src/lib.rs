@@ -26,6 +26,7 @@ mod routes;
 mod splits;
 mod tls;
 mod translate;
+mod trust;
 mod validity;
 mod world;
 
@@ -33,7 +34,8 @@ mod world;
 mod fixture;
 
 pub use endpoints::endpoints;
-pub use inputs::{Config, Inputs, Ownership, Target, Translated, Translation};
+pub use inputs::{Backends, Config, Inputs, Ownership, Target, Translated, Translation};
 pub use references::{References, references};
 pub use translate::translate;
+pub use trust::{TrustRoots, trust_roots};
 pub use world::{Changes, Object, ObjectKind, World};

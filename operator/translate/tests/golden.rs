@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use sluice_ir::{Host, PlanChange, Reason};
-use sluice_translate::{Config, Object, World};
+use sluice_translate::{Backends, Config, Object, World, trust_roots};
 
 /// The clock of every case; certificates in the inputs are made around it.
 const NOW: &str = "2026-06-01T00:00:00Z";
@@ -33,6 +33,7 @@ fn world() -> World {
         cluster_suffix: "cluster.local".into(),
         private_gateways: gateways.map(|host| Host::parse(host).unwrap()).into(),
         allow_loopback: false,
+        backends: Backends::Plain,
     };
     World::new(config, NOW.parse().unwrap())
 }
@@ -52,6 +53,8 @@ fn object(document: Value) -> Option<Object> {
         "Service" => Object::Service(serde_json::from_value(document).unwrap()),
         "Endpoints" => Object::Endpoints(serde_json::from_value(document).unwrap()),
         "EndpointSlice" => Object::EndpointSlice(serde_json::from_value(document).unwrap()),
+        // Read by `backends`, as a cluster's controller does.
+        "ConfigMap" => return None,
         "Secret" => Object::Secret(serde_json::from_value(document).unwrap()),
         other => panic!("no object: kind {other:?}"),
     })
@@ -76,9 +79,29 @@ fn fold_sides(plan: &mut Value) {
     }
 }
 
+/// How backends are spoken to, by what Serving keeps in its own namespace.
+fn backends(documents: &[Value]) -> Backends {
+    let named = |name: &str| {
+        let mut documents = documents.iter();
+        documents.find(|document| document["metadata"]["name"] == name)
+    };
+    let network = named("config-network");
+    if network.is_none_or(|map| map["data"]["system-internal-tls"] != "Enabled") {
+        return Backends::Plain;
+    }
+    let roots = named("routing-serving-certs").and_then(|secret| {
+        let secret: sluice_crds::Secret = serde_json::from_value(secret.clone()).unwrap();
+        let text = secret.bytes("ca.crt").unwrap().unwrap_or_default();
+        trust_roots([("ca.crt", text.as_slice())]).pem
+    });
+    roots.map_or(Backends::Untrusted, |_| Backends::Tls)
+}
+
 fn outcome(input: &str) -> (Value, BTreeSet<Reason>) {
     let mut world = world();
-    for document in serde_saphyr::from_multiple::<Value>(input).unwrap() {
+    let documents = serde_saphyr::from_multiple::<Value>(input).unwrap();
+    world.set_backends(backends(&documents));
+    for document in documents {
         if let Some(object) = object(document) {
             world.apply(object);
         }
@@ -199,6 +222,7 @@ fn every_reason_appears() {
         Reason::ForbiddenExternalName,
         Reason::RewriteLoop,
         Reason::CrossNamespaceRewrite,
+        Reason::TrustMissing,
         Reason::SecretMissing,
         Reason::CrossNamespaceSecret,
         Reason::CertificateInvalid,

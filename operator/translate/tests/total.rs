@@ -15,13 +15,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 use sluice_ir::{Action, Backend, Host, Outcome, Plan, PlanChange, Side};
-use sluice_translate::{Changes, Config, Object, World};
+use sluice_translate::{Backends, Changes, Config, Object, World};
 
 fn world() -> World {
     let config = Config {
         cluster_suffix: "cluster.local".into(),
         private_gateways: BTreeSet::from([Host::parse("gateway.sluice.svc").unwrap()]),
         allow_loopback: false,
+        backends: Backends::Plain,
     };
     World::new(config, "2026-06-01T00:00:00Z".parse().unwrap())
 }

@@ -2,12 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
 use crate::TrialError;
 
-/// A self-signed certificate with its key.
+/// A certificate with its key.
 pub struct Issued {
     /// Certificate, PEM.
     pub chain: String,
@@ -17,7 +17,7 @@ pub struct Issued {
     pub der: Vec<u8>,
 }
 
-/// Issues a certificate for these names, wildcards allowed, valid from long ago
+/// Issues a self-signed certificate for these names, wildcards allowed, valid from long ago
 /// for long.
 ///
 /// # Errors
@@ -34,6 +34,49 @@ pub fn issue(names: &[&str]) -> Result<Issued, TrialError> {
         key: key.serialize_pem(),
         der: certificate.der().to_vec(),
     })
+}
+
+/// An authority. All have the same name, as the old and the new one of a rotation
+/// do: only their keys tell them apart.
+pub struct Authority {
+    /// Its certificate, PEM.
+    pub root: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new one.
+    ///
+    /// # Errors
+    /// None in practice: its name is a constant.
+    pub fn generate() -> Result<Self, TrialError> {
+        let fault = |error: rcgen::Error| TrialError::Certificate(error.to_string());
+        let key = KeyPair::generate().map_err(fault)?;
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = parameters.self_signed(&key).map_err(fault)?.pem();
+        let issuer = Issuer::new(parameters, key);
+        Ok(Self { root, issuer })
+    }
+
+    /// Issues a certificate for a name.
+    ///
+    /// # Errors
+    /// A name that no certificate can hold.
+    pub fn issue(&self, name: &str) -> Result<Issued, TrialError> {
+        let fault = |error: rcgen::Error| TrialError::Certificate(error.to_string());
+        let key = KeyPair::generate().map_err(fault)?;
+        let mut parameters = CertificateParams::new([name.to_owned()]).map_err(fault)?;
+        parameters.use_authority_key_identifier_extension = true;
+        // Not the authority's, or it would look like one that it issued to itself.
+        parameters.distinguished_name = DistinguishedName::new();
+        let certificate = parameters.signed_by(&key, &self.issuer).map_err(fault)?;
+        Ok(Issued {
+            chain: certificate.pem(),
+            key: key.serialize_pem(),
+            der: certificate.der().to_vec(),
+        })
+    }
 }
 
 impl Issued {

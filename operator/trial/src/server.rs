@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sluice_envoy::{Assembly, Edge, Update};
 use sluice_ir::ObjectKey;
-use sluice_translate::{Changes, Config, Object, ObjectKind, World};
+use sluice_translate::{Backends, Changes, Config, Object, ObjectKind, World};
 use sluice_xds::{Fleet, Listener, Publisher, Revision, Settings};
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
@@ -68,6 +68,7 @@ pub fn config() -> Result<Config, TrialError> {
         private_gateways: parsed
             .map_err(|e: sluice_ir::HostError| TrialError::Manifest(e.to_string()))?,
         allow_loopback: true,
+        backends: Backends::Plain,
     })
 }
 
@@ -174,6 +175,19 @@ impl Server {
         for object in apply {
             self.world.apply(object);
         }
+        self.settle_and_publish(begun).await
+    }
+
+    /// Has backends speak TLS, trusted by these roots (PEM), and waits until every
+    /// gateway has acknowledged.
+    ///
+    /// # Errors
+    /// As [`Server::apply`].
+    pub async fn trust_backends(&mut self, roots: &str) -> Result<Published, TrialError> {
+        let begun = Instant::now();
+        let update = self.assembly.set_trust(roots);
+        self.publisher.publish(update);
+        self.world.set_backends(Backends::Tls);
         self.settle_and_publish(begun).await
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use sluice_ir::Host;
-use sluice_translate::Config;
+use sluice_translate::{Backends, Config};
 
 use crate::ControllerError;
 
@@ -90,6 +90,7 @@ impl Options {
             cluster_suffix: suffix.to_string(),
             private_gateways,
             allow_loopback: false,
+            backends: Backends::Plain,
         })
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::config::Options;
 use crate::gateways::FleetView;
-use crate::watch::Stored;
+use crate::watch::{RootsPlace, Stored};
 
 const CLASS: &str = "sluice.ingress.networking.knative.dev";
 
@@ -18,6 +18,7 @@ const CLASS: &str = "sluice.ingress.networking.knative.dev";
 struct Kept {
     published: Mutex<Vec<Changes>>,
     configured: Mutex<Vec<Settings>>,
+    trusted: Mutex<Vec<String>>,
 }
 
 impl Gateways for Kept {
@@ -36,6 +37,10 @@ impl Gateways for Kept {
 
     fn configure(&self, settings: &Settings) {
         self.configured.lock().unwrap().push(settings.clone());
+    }
+
+    fn trust(&self, roots: &str) {
+        self.trusted.lock().unwrap().push(roots.to_owned());
     }
 }
 
@@ -403,6 +408,67 @@ fn settings_go_to_the_gateways_first_and_when_they_differ() {
     );
     assert_eq!(count(&mut bench, None), 3, "gone: the defaults");
     assert_eq!(bench.published().len(), 1, "no plan depends on them");
+}
+
+fn roots(bench: &mut Bench, name: &str, text: Option<&str>) {
+    let place = RootsPlace {
+        source: Source::TrustBundles,
+        key: ObjectKey::new("knative-serving", name),
+    };
+    let roots = text.map(|text| BTreeMap::from([("ca.crt".to_owned(), text.into())]));
+    bench.control.take(Input::Roots(place, roots));
+}
+
+#[test]
+fn backends_that_speak_tls_are_served_once_there_are_roots_and_ever_after() {
+    let mut bench = Bench::open();
+    bench.control.take(Input::Object(service()));
+    bench.take(ours(1));
+    bench.settle();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let parameters = rcgen::CertificateParams::default();
+    let root = parameters.self_signed(&key).unwrap().pem();
+    roots(&mut bench, "one", Some(&root));
+    bench.settle();
+    let trusted = |bench: &Bench| bench.kept.trusted.lock().unwrap().clone();
+    assert!(trusted(&bench).is_empty(), "nothing speaks TLS");
+    roots(&mut bench, "one", Some("no roots"));
+
+    let tls = |bench: &mut Bench, value: &str| {
+        let key = "system-internal-tls".to_owned();
+        let data = Some(BTreeMap::from([(key, value.to_owned())]));
+        bench
+            .control
+            .take(Input::ConfigMap(Source::ConfigNetwork, data));
+        bench.reports();
+        bench.settle();
+        let reports = bench.reports();
+        reports.iter().any(|report| report.ends_with("Partial"))
+    };
+    assert!(tls(&mut bench, "Enabled"), "no roots: nobody is trusted");
+    assert!(trusted(&bench).is_empty());
+    roots(&mut bench, "two", Some(&root));
+    bench.settle();
+    assert_eq!(trusted(&bench).len(), 1);
+    assert!(
+        bench
+            .reports()
+            .iter()
+            .any(|report| report.ends_with("Accepted"))
+    );
+    // Again, elsewhere, gone: what was known stays, and nobody is told anew.
+    let published = bench.published().len();
+    roots(&mut bench, "three", Some(&root));
+    roots(&mut bench, "two", None);
+    bench.settle();
+    roots(&mut bench, "three", None);
+    bench.settle();
+    assert_eq!(
+        (trusted(&bench).len(), bench.published().len()),
+        (1, published)
+    );
+    assert!(!tls(&mut bench, "Disabled"));
+    assert_eq!(bench.published().len(), published + 1);
 }
 
 #[test]

@@ -467,7 +467,7 @@ async fn a_refused_or_missing_resource_is_waited_for_and_named() {
     let lab = Lab::start(cluster, true);
     rest().await;
     let missing = lab.health.ready().unwrap_err();
-    assert_eq!(missing.len(), 2);
+    assert_eq!(missing.len(), 3);
     assert!(
         missing[0].contains("CustomResourceDefinitions"),
         "{}",
@@ -477,6 +477,11 @@ async fn a_refused_or_missing_resource_is_waited_for_and_named() {
         missing[1].contains("grant get, list and watch on secrets"),
         "{}",
         missing[1]
+    );
+    assert!(
+        missing[2].contains("routing-serving-certs"),
+        "{}",
+        missing[2]
     );
     assert_eq!(lab.fleet.revision(), 0, "nothing is published");
     lab.cluster.refuse("GET", "ingresses", None);

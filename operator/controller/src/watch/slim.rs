@@ -18,7 +18,7 @@ use sluice_crds as crds;
 use sluice_ir::ObjectKey;
 use sluice_translate::{Object, ObjectKind};
 
-use super::{GatewayEndpoint, Input, SeenIngress, Source, Stored};
+use super::{GatewayEndpoint, Input, Roots, RootsPlace, SeenIngress, Source, Stored};
 use crate::status::IngressStatus;
 
 /// Decides whose Ingress it is.
@@ -306,6 +306,82 @@ impl Watched for ConfigMap {
     fn gone(source: Source, _: ObjectKey) -> Input {
         Input::ConfigMap(source, None)
     }
+}
+
+/// A Secret of which only the roots are kept, never a key.
+#[derive(Clone)]
+pub(crate) struct RootsSecret(Roots);
+
+/// Without what stands there.
+impl fmt::Debug for RootsSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RootsSecret").finish_non_exhaustive()
+    }
+}
+
+/// Where a Secret has the authority of its certificate
+/// (`networking/pkg/certificates/constants.go`).
+const AUTHORITY: &str = "ca.crt";
+
+impl Watched for RootsSecret {
+    const GROUP: &'static str = "";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "Secret";
+    const PLURAL: &'static str = "secrets";
+
+    fn read(document: Value) -> Result<Self, String> {
+        let secret: crds::Secret = read_secret(document)?;
+        let roots = match secret.bytes(AUTHORITY) {
+            Ok(Some(roots)) => Roots::from([(AUTHORITY.to_owned(), roots)]),
+            // Empty until its certificate is issued.
+            Ok(None) => Roots::new(),
+            Err(_) => {
+                return Err(format!("data[{AUTHORITY}]: is no base64, {UNREADABLE}"));
+            }
+        };
+        Ok(Self(roots))
+    }
+
+    fn input(self, source: Source, meta: ObjectMeta) -> Input {
+        Input::Roots(place(source, meta), Some(self.0))
+    }
+
+    fn gone(source: Source, key: ObjectKey) -> Input {
+        Input::Roots(RootsPlace { source, key }, None)
+    }
+}
+
+/// A ConfigMap that holds roots under any key.
+#[derive(Clone, Debug)]
+pub(crate) struct TrustBundle(ConfigMap);
+
+impl Watched for TrustBundle {
+    const GROUP: &'static str = ConfigMap::GROUP;
+    const VERSION: &'static str = ConfigMap::VERSION;
+    const KIND: &'static str = ConfigMap::KIND;
+    const PLURAL: &'static str = ConfigMap::PLURAL;
+
+    fn read(document: Value) -> Result<Self, String> {
+        read(document).map(Self)
+    }
+
+    fn input(self, source: Source, meta: ObjectMeta) -> Input {
+        let data = self.0.data.unwrap_or_default().into_iter();
+        let roots = data.map(|(key, text)| (key, text.into_bytes())).collect();
+        Input::Roots(place(source, meta), Some(roots))
+    }
+
+    fn gone(source: Source, key: ObjectKey) -> Input {
+        Input::Roots(RootsPlace { source, key }, None)
+    }
+}
+
+fn place(source: Source, meta: ObjectMeta) -> RootsPlace {
+    let key = ObjectKey::new(
+        meta.namespace.unwrap_or_default(),
+        meta.name.unwrap_or_default(),
+    );
+    RootsPlace { source, key }
 }
 
 /// A slice of gateways: beyond what plans need, which pod an address is.

@@ -233,6 +233,50 @@ fn a_secret_keeps_its_pair_and_shows_nothing() {
 }
 
 #[test]
+fn of_routing_certificates_the_roots_are_kept_and_no_key() {
+    let document = json!({
+        "metadata": { "namespace": "knative-serving", "name": "routing-serving-certs" },
+        "data": { "tls.crt": "QQ==", "tls.key": "cGFzc3dvcmQ=", "ca.crt": "Qg==" },
+    });
+    let secret: Slim<slim::RootsSecret> = slim(document);
+    let input = secret.into_input(Source::RoutingCertificates);
+    let Some(Input::Roots(place, Some(roots))) = input else {
+        panic!("no roots");
+    };
+    assert_eq!(
+        place.key.to_string(),
+        "knative-serving/routing-serving-certs"
+    );
+    assert_eq!(roots, Roots::from([("ca.crt".to_owned(), b"B".to_vec())]));
+    // As it is made, before anything is issued.
+    let empty: Slim<slim::RootsSecret> = slim(json!({ "metadata": { "name": "a" } }));
+    let input = empty.into_input(Source::RoutingCertificates);
+    assert!(matches!(input, Some(Input::Roots(_, Some(roots))) if roots.is_empty()));
+    let odd: Slim<slim::RootsSecret> = slim(json!({
+        "metadata": { "name": "a" }, "data": { "ca.crt": "cGFzc3dvcmQ" },
+    }));
+    assert!(
+        odd.warnings[0].contains("data[ca.crt]"),
+        "{:?}",
+        odd.warnings
+    );
+    assert!(odd.into_input(Source::RoutingCertificates).is_none());
+}
+
+#[test]
+fn every_entry_of_a_bundle_may_hold_roots() {
+    let bundle: Slim<slim::TrustBundle> = slim(json!({
+        "metadata": { "namespace": "knative-serving", "name": "more" },
+        "data": { "one.pem": "A", "two": "B" },
+    }));
+    let Some(Input::Roots(place, Some(roots))) = bundle.into_input(Source::TrustBundles) else {
+        panic!("no roots");
+    };
+    assert_eq!(place.source, Source::TrustBundles);
+    assert_eq!(roots.keys().collect::<Vec<_>>(), ["one.pem", "two"]);
+}
+
+#[test]
 fn a_secret_that_cannot_be_read_is_not_quoted() {
     let slim: Slim<crds::Secret> = slim(json!({
         "metadata": { "namespace": "ns", "name": "tls", "labels": "password" },

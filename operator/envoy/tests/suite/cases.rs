@@ -20,6 +20,9 @@ pub struct Case {
     /// Whether listeners and the readiness table are shown.
     #[serde(default)]
     pub show_listeners: bool,
+    /// The roots that backends are trusted by.
+    #[serde(default)]
+    pub trust: Option<String>,
     /// One update each.
     pub steps: Vec<Step>,
 }
@@ -60,7 +63,11 @@ impl Case {
     /// The Assembly after all steps, and the update of the last one.
     pub fn run(&self) -> (Assembly, Update) {
         let mut assembly = Assembly::new(&self.edge());
-        let mut last = Update::default();
+        let mut last = self.trust.as_ref().map_or_else(Update::default, |roots| {
+            let first = assembly.set_trust(roots);
+            assert!(assembly.set_trust(roots).is_empty(), "no change, no update");
+            first
+        });
         for step in &self.steps {
             last = step.apply(&mut assembly);
         }

@@ -15,7 +15,7 @@ use prost_reflect::prost_types::{
 
 /// Every message that this crate encodes on its own, be it a resource, the
 /// bootstrap or the value of an `Any`; all others are fields of these.
-const ROOTS: [(&str, &str); 21] = [
+const ROOTS: [(&str, &str); 22] = [
     (
         "envoy/config/bootstrap/v3/bootstrap.proto",
         "envoy.config.bootstrap.v3.Bootstrap",
@@ -87,6 +87,10 @@ const ROOTS: [(&str, &str); 21] = [
     (
         "envoy/extensions/transport_sockets/tls/v3/tls.proto",
         "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+    ),
+    (
+        "envoy/extensions/transport_sockets/tls/v3/tls.proto",
+        "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
     ),
     (
         "envoy/extensions/transport_sockets/tls/cert_mappers/sni/v3/config.proto",

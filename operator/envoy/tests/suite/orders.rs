@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sluice_envoy::{Assembly, Edge, Kind, PlanChange, Resource, Update};
+use sluice_envoy::{Assembly, Edge, Kind, PlanChange, ProbeKey, Resource, Update};
 use sluice_ir::{
     Action, Address, Backend, Certificate, Cluster, Discovery, Endpoints, Headers, Host, ObjectKey,
-    Plan, PrivateKey, Protocol, RefusedPlan, Route, ServicePort, Side, Split, VirtualHost,
+    Plan, PrivateKey, Protocol, RefusedPlan, Route, ServicePort, Side, Split, Transport,
+    VirtualHost,
 };
 
 /// So few of each that Ingresses meet over hosts and clusters.
@@ -57,7 +58,8 @@ proptest! {
         let scratch = outcome.start_from_scratch(&Edge::default());
         prop_assert_eq!(&replayed, &resources(&scratch));
 
-        let other = Edge { https_port: 8443, access_log: true, ..Edge::default() };
+        let probe_key = Some(ProbeKey::new("another name for the roots of backends"));
+        let other = Edge { https_port: 8443, access_log: true, probe_key, ..Edge::default() };
         let update = assembly.configure(&other);
         prop_assert!(update.held.is_empty() && update.removals.is_empty());
         replay(&update, &mut replayed, &mut BTreeSet::new());
@@ -260,6 +262,11 @@ fn cluster(n: u8) -> Cluster {
             }
         } else {
             Discovery::Endpoints
+        },
+        transport: if n == 2 {
+            Transport::Tls
+        } else {
+            Transport::Plain
         },
     }
 }

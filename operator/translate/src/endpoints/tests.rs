@@ -203,6 +203,7 @@ fn loopback_is_for_the_laptop() {
     let original = written("127.0.0.2");
     let config = Config {
         allow_loopback: true,
+        backends: crate::Backends::Plain,
         ..config()
     };
     let port = "default/hello/80".parse().unwrap();

@@ -35,7 +35,7 @@ use self::claims::Claims;
 use self::index::{Index, Referent};
 use self::stores::{Stores, key_of};
 use crate::references::rules_by_host;
-use crate::{Config, Inputs, References, Target, Translated, references, translate};
+use crate::{Backends, Config, Inputs, References, Target, Translated, references, translate};
 
 /// An object that plans are made from.
 #[derive(Clone, Debug)]
@@ -159,6 +159,14 @@ impl World {
             endpoints: BTreeMap::new(),
             dirty: BTreeSet::new(),
             stirred: BTreeSet::new(),
+        }
+    }
+
+    /// Another way to speak to backends: every Ingress is translated anew.
+    pub fn set_backends(&mut self, backends: Backends) {
+        if self.config.backends != backends {
+            self.config.backends = backends;
+            self.dirty.extend(self.stores.ingresses.keys().cloned());
         }
     }
 

@@ -13,6 +13,7 @@ fn config() -> Config {
         )
         .unwrap()]),
         allow_loopback: true,
+        backends: Backends::Plain,
     }
 }
 

@@ -54,8 +54,10 @@ impl Stream {
             (Kind::Secret, Some(host)) if self.spellings.is_granted(&host, name) => {
                 Arc::from(host.as_str())
             }
-            // No host, or one spelling too many: there is no such secret.
-            (Kind::Secret, _) => return self.judge_absent(kind, name, name, mark.force, store),
+            // One spelling too many: there is no such secret.
+            (Kind::Secret, Some(_)) => {
+                return self.judge_absent(kind, name, name, mark.force, store);
+            }
             _ => name.clone(),
         };
         let held = self.types[kind].version(name);

@@ -174,7 +174,8 @@ impl Stream {
             if !self.types[kind].active {
                 continue;
             }
-            if kind == Kind::Secret {
+            // What is no certificate of a host is asked for by its own name.
+            if kind == Kind::Secret && Spellings::host(&change.name).is_some() {
                 for asked in self.spellings.of_host(&change.name).to_vec() {
                     self.mark(kind, &asked, change.since, false);
                 }

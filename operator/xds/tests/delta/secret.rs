@@ -89,6 +89,28 @@ fn a_rotation_and_a_removal_reach_every_spelling() {
     assert_eq!(scene.came(peer), ["SDS -A.example.com -a.example.com"]);
 }
 
+/// The roots of backends: asked for by clusters, under a name that no host has.
+#[test]
+fn what_is_no_certificate_of_a_host_has_one_name() {
+    let (mut scene, peer) = scene();
+    let roots = "sluice/backend-trust/00ff";
+    scene.publish(vec![secret(roots, "one")]);
+    scene.gateway(peer).ask(Kind::Secret, roots);
+    scene.settle();
+    assert_eq!(scene.came(peer), [format!("SDS {roots}")]);
+    scene
+        .gateway(peer)
+        .ask(Kind::Secret, "sluice/backend-trust/00FF");
+    scene.settle();
+    assert_eq!(scene.came(peer), ["SDS -sluice/backend-trust/00FF"]);
+    scene.publish(vec![secret(roots, "two")]);
+    scene.settle();
+    assert_eq!(scene.came(peer), [format!("SDS {roots}")]);
+    scene.change(Vec::new(), &[(Kind::Secret, roots)]);
+    scene.settle();
+    assert_eq!(scene.came(peer), [format!("SDS -{roots}")]);
+}
+
 #[test]
 fn nobody_gets_all_secrets() {
     let (mut scene, peer) = scene();
