@@ -28,6 +28,7 @@ const usage = `usage: node COMMAND
   exec -- PROGRAM [ARGUMENT…]   run a program in the node's network, with KUBECONFIG set
   enter -- PROGRAM [ARGUMENT…]  run a program in all of the node's namespaces
   conformance [-- ARGUMENT…]    run Knative's ingress suite, with arguments of its own
+  backends plain | backends tls have the suite's backends speak so
   load ARCHIVE…                 import container images
   install MANIFEST              apply Sluice's manifest, and wait until it is available
   restart DEPLOYMENT            replace the pods of one of Sluice's Deployments, and wait
@@ -78,6 +79,8 @@ func run(ctx context.Context, arguments []string) error {
 		return execute(folders, command, rest)
 	case "conformance":
 		return conformance(folders, rest)
+	case "backends":
+		return backends(ctx, folders, rest)
 	case "load":
 		return load(folders, rest)
 	case "install":

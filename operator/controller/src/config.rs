@@ -42,6 +42,9 @@ pub struct Settings {
     pub client_streams: u32,
     /// `config-sluice`, `https-port`: the port that a redirect names, unless 443.
     pub https_port: u16,
+    /// `config-sluice`, `internal-certificate`: the Secret, in Sluice's namespace,
+    /// whose certificate is shown for names that no Ingress has one for.
+    pub internal_certificate: Option<String>,
     /// `config-network`, `system-internal-tls`: backends speak TLS.
     pub system_internal_tls: bool,
 }
@@ -54,6 +57,7 @@ impl Default for Settings {
             server_header: false,
             client_streams: 1024,
             https_port: 443,
+            internal_certificate: None,
             system_internal_tls: false,
         }
     }
@@ -98,7 +102,7 @@ type Data = BTreeMap<String, String>;
 /// Writes a text into the settings, or says what would be right.
 type Set = fn(&mut Settings, &str) -> Result<(), &'static str>;
 
-const SLUICE_KEYS: [(&str, Set); 5] = [
+const SLUICE_KEYS: [(&str, Set); 6] = [
     ("trusted-hops-count", |settings, text| {
         settings.trusted_hops = number(text, 0, 255, "a whole number from 0 to 255")?;
         Ok(())
@@ -120,6 +124,14 @@ const SLUICE_KEYS: [(&str, Set); 5] = [
         let expected = "a port from 1 to 65535";
         let port = number(text, 1, u32::from(u16::MAX), expected)?;
         settings.https_port = u16::try_from(port).map_err(|_| expected)?;
+        Ok(())
+    }),
+    ("internal-certificate", |settings, text| {
+        let name = text.trim();
+        if name.contains(['/', ' ']) {
+            return Err("the name of a Secret in Sluice's own namespace");
+        }
+        settings.internal_certificate = (!name.is_empty()).then(|| name.to_owned());
         Ok(())
     }),
 ];
@@ -198,6 +210,10 @@ impl Settings {
             "server-header" => self.server_header = from.server_header,
             "client-streams" => self.client_streams = from.client_streams,
             "https-port" => self.https_port = from.https_port,
+            "internal-certificate" => {
+                self.internal_certificate
+                    .clone_from(&from.internal_certificate);
+            }
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 //! One task holds the world. It waits for nothing but events: what gateways and
 //! the API server make of it comes back to the reporter, never here.
 
+mod own_certificate;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -18,6 +19,7 @@ use sluice_translate::{Changes, Object, ObjectKind, World};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::own_certificate::OwnCertificate;
 use self::trust::Trust;
 use crate::config::Settings;
 use crate::gateways::Gateways;
@@ -58,6 +60,7 @@ pub(crate) struct Control {
     slices: BTreeMap<ObjectKey, Vec<GatewayEndpoint>>,
     settings: Settings,
     trust: Trust,
+    own_certificate: OwnCertificate,
     listed: BTreeSet<Source>,
     /// Ingresses that came anew since the last settling.
     touched: BTreeSet<ObjectKey>,
@@ -70,6 +73,7 @@ pub(crate) struct Control {
 impl Control {
     pub(crate) fn new(
         class: String,
+        namespace: &str,
         world: World,
         gateways: Arc<dyn Gateways>,
         reports: mpsc::UnboundedSender<Report>,
@@ -85,6 +89,7 @@ impl Control {
             slices: BTreeMap::new(),
             settings: Settings::default(),
             trust: Trust::default(),
+            own_certificate: OwnCertificate::new(namespace),
             listed: BTreeSet::new(),
             touched: BTreeSet::new(),
             slices_differ: false,
@@ -144,8 +149,18 @@ impl Control {
         match input {
             Input::Ingress(seen) => self.take_ingress(*seen),
             Input::IngressGone(key) => self.forget(&key),
-            Input::Object(object) => self.world.apply(object),
-            Input::ObjectGone(kind, key) => self.world.delete(kind, &key),
+            Input::Object(object) => {
+                if let Object::Secret(secret) = &object {
+                    self.own_certificate.take(&object.key(), Some(secret));
+                }
+                self.world.apply(object);
+            }
+            Input::ObjectGone(kind, key) => {
+                if kind == ObjectKind::Secret {
+                    self.own_certificate.take(&key, None);
+                }
+                self.world.delete(kind, &key);
+            }
             Input::ConfigMap(source, data) => self.take_settings(source, data.as_ref()),
             Input::Roots(place, roots) => self.trust.take(place, roots),
             Input::GatewaySlice(key, gateways) => {
@@ -230,6 +245,10 @@ impl Control {
         }
         if std::mem::take(&mut self.settings_differ) {
             self.gateways.configure(&self.settings);
+        }
+        let chosen = self.settings.internal_certificate.as_deref();
+        if let Some(certificates) = self.own_certificate.settle(chosen) {
+            self.gateways.certificates(certificates);
         }
         // Before any cluster that asks for them.
         let trusted = self.trust.settle(self.settings.system_internal_tls);

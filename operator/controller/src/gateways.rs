@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sluice_ir::ObjectKey;
+use sluice_ir::{Certificate, Host, ObjectKey};
 use sluice_translate::Changes;
 use tokio::sync::watch;
 
@@ -31,6 +31,11 @@ pub trait Gateways: Send + Sync + 'static {
     /// differ.
     fn trust(&self, roots: &str) {
         let _ = roots;
+    }
+
+    /// Certificates that gateways show for names which no Ingress has one for.
+    fn certificates(&self, own: BTreeMap<Host, Certificate>) {
+        let _ = own;
     }
 }
 

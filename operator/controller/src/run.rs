@@ -44,7 +44,14 @@ pub async fn run(
     let mut watches = watch::start(&client, &options, &inputs, &health);
     drop(inputs);
     let reporter = Reporter::new(client, &options, prober, Arc::clone(&health));
-    let control = Control::new(options.class, world, gateways, reports, health);
+    let control = Control::new(
+        options.class,
+        &options.namespace,
+        world,
+        gateways,
+        reports,
+        health,
+    );
     // Dropped with this function, which ends all of them.
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {

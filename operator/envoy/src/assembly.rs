@@ -19,6 +19,8 @@ pub struct Assembly {
     edge: Edge,
     /// The name under which gateways ask for the roots of backends.
     trust: String,
+    /// Shown for hosts that no Ingress has a certificate for.
+    own: BTreeMap<Host, Certificate>,
     ingresses: BTreeMap<ObjectKey, Standing>,
     /// Who wants a host; the first has it.
     claims: BTreeMap<(Side, Host), BTreeSet<Claimant>>,
@@ -62,6 +64,7 @@ impl Assembly {
         Self {
             edge: edge.clone(),
             trust: name::backend_trust(edge.probe_key.as_ref()),
+            own: BTreeMap::new(),
             ingresses: BTreeMap::new(),
             claims: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -241,6 +244,20 @@ impl Assembly {
         self.put(Kind::Endpoints, name, load, differing);
     }
 
+    /// Certificates of the gateways' own, by the name that a client asks for. That of
+    /// an Ingress goes first.
+    pub fn set_certificates(&mut self, own: BTreeMap<Host, Certificate>) -> Update {
+        let before = std::mem::replace(&mut self.own, own);
+        let hosts: BTreeSet<Host> = before.keys().chain(self.own.keys()).cloned().collect();
+        let mut differing = BTreeMap::new();
+        for host in hosts {
+            self.settle_secret(&host, &mut differing);
+        }
+        let mut update = Update::default();
+        update.take(differing);
+        update
+    }
+
     /// The roots under another name, and every cluster that asks for them.
     fn rename_trust(&mut self, before: String, after: String, differing: &mut Differing) {
         if let Some(mut resource) = self.resources.get(&(Kind::Secret, before.clone())).cloned() {
@@ -276,6 +293,7 @@ impl Assembly {
             let owner = self.owners.get(&(side, host.clone()))?;
             self.ingresses.get(owner)?.certificate(side, host)
         });
+        let certificate = certificate.or_else(|| self.own.get(host));
         let secret = certificate.map(|certificate| secret::secret(host, certificate));
         self.put(Kind::Secret, host.to_string(), secret, differing);
     }

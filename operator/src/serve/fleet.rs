@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sluice_controller::{FleetView, GatewayRefusal, GatewayView, Gateways, Settings};
 use sluice_envoy::{Assembly, Edge, ProbeKey, Update, name};
 use sluice_identity::GatewayName;
-use sluice_ir::ObjectKey;
+use sluice_ir::{Certificate, Host, ObjectKey};
 use sluice_translate::Changes;
 use sluice_xds::{Publisher, Quarantined};
 use tokio::sync::watch;
@@ -111,6 +111,14 @@ impl Gateways for Fleet {
     fn trust(&self, roots: &str) {
         let mut building = self.building();
         let update = building.assembly.set_trust(roots);
+        if building.opened {
+            self.publisher.publish(update);
+        }
+    }
+
+    fn certificates(&self, own: BTreeMap<Host, Certificate>) {
+        let mut building = self.building();
+        let update = building.assembly.set_certificates(own);
         if building.opened {
             self.publisher.publish(update);
         }

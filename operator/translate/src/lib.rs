@@ -37,5 +37,5 @@ pub use endpoints::endpoints;
 pub use inputs::{Backends, Config, Inputs, Ownership, Target, Translated, Translation};
 pub use references::{References, references};
 pub use translate::translate;
-pub use trust::{TrustRoots, trust_roots};
+pub use trust::{TrustRoots, certificates_by_name, trust_roots};
 pub use world::{Changes, Object, ObjectKind, World};

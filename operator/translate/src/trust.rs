@@ -1,11 +1,13 @@
-//! Whom gateways trust when backends speak TLS.
+//! Whom gateways trust when backends speak TLS, and what they show themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustls_pki_types::pem::{PemObject, SectionKind};
+use sluice_crds as crds;
+use sluice_ir::{Certificate, Host};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::certificate::pem;
+use crate::certificate::{pem, read};
 
 /// Certificates of authorities, gathered from several places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +56,37 @@ pub fn trust_roots<'a>(places: impl IntoIterator<Item = (&'a str, &'a [u8])>) ->
         pem: (!text.is_empty()).then_some(text),
         faults,
     }
+}
+
+/// The certificate of a Secret by each name that it is for; for clients that ask for
+/// a name which no Ingress has. A wildcard stands for names that cannot be listed, so
+/// it is left out.
+///
+/// # Errors
+/// What was found in the Secret, what was expected, and what to do; without a byte of
+/// what stands there.
+pub fn certificates_by_name(secret: &crds::Secret) -> Result<BTreeMap<Host, Certificate>, String> {
+    let readable = read(secret).map_err(|unusable| {
+        format!(
+            "found {}, expected {}; {}",
+            unusable.found, unusable.expected, unusable.fix
+        )
+    })?;
+    let hosts = readable
+        .names
+        .iter()
+        .filter_map(|name| Host::parse(name).ok());
+    let named: BTreeMap<Host, Certificate> = hosts
+        .map(|host| (host, readable.certificate.clone()))
+        .collect();
+    if named.is_empty() {
+        return Err(
+            "found a certificate without a DNS name that is no wildcard, expected one \
+                    at least; name what clients ask for"
+                .to_owned(),
+        );
+    }
+    Ok(named)
 }
 
 fn is_certificate(der: &[u8]) -> bool {

@@ -16,6 +16,7 @@ fn every_key_is_read() {
         ("server-header", "true"),
         ("client-streams", "100"),
         ("https-port", "8443"),
+        ("internal-certificate", "own"),
         ("_example", "anything: at all"),
     ])));
     assert_eq!(faults, []);
@@ -27,6 +28,7 @@ fn every_key_is_read() {
             server_header: true,
             client_streams: 100,
             https_port: 8443,
+            internal_certificate: Some("own".into()),
             system_internal_tls: false,
         }
     );
@@ -89,7 +91,7 @@ fn an_unknown_key_is_named_with_those_that_there_are() {
     assert_eq!(
         faults[0].to_string(),
         "config-sluice: data[acess-log]: unknown key, expected one of trusted-hops-count, \
-         access-log, server-header, client-streams, https-port; remove it"
+         access-log, server-header, client-streams, https-port, internal-certificate; remove it"
     );
     assert_eq!(settings, Settings::default());
 }

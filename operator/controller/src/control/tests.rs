@@ -3,7 +3,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::json;
 use sluice_crds as crds;
-use sluice_ir::{Outcome, PlanChange, Reason};
+use sluice_ir::{Certificate, Host, Outcome, PlanChange, Reason};
 use tokio::sync::watch;
 
 use super::*;
@@ -19,6 +19,7 @@ struct Kept {
     published: Mutex<Vec<Changes>>,
     configured: Mutex<Vec<Settings>>,
     trusted: Mutex<Vec<String>>,
+    certificates: Mutex<Vec<BTreeMap<Host, Certificate>>>,
 }
 
 impl Gateways for Kept {
@@ -42,6 +43,10 @@ impl Gateways for Kept {
     fn trust(&self, roots: &str) {
         self.trusted.lock().unwrap().push(roots.to_owned());
     }
+
+    fn certificates(&self, own: BTreeMap<Host, Certificate>) {
+        self.certificates.lock().unwrap().push(own);
+    }
 }
 
 struct Bench {
@@ -63,7 +68,14 @@ impl Bench {
         let world = World::new(options.translation().unwrap(), Timestamp::UNIX_EPOCH);
         let gateways = Arc::clone(&kept) as Arc<dyn Gateways>;
         Self {
-            control: Control::new(CLASS.into(), world, gateways, sender, Arc::clone(&health)),
+            control: Control::new(
+                CLASS.into(),
+                "sluice-system",
+                world,
+                gateways,
+                sender,
+                Arc::clone(&health),
+            ),
             kept,
             reports,
             health,
@@ -469,6 +481,65 @@ fn backends_that_speak_tls_are_served_once_there_are_roots_and_ever_after() {
     );
     assert!(!tls(&mut bench, "Disabled"));
     assert_eq!(bench.published().len(), published + 1);
+}
+
+#[test]
+fn the_certificate_of_the_gateways_own_follows_its_secret_and_its_name() {
+    let mut bench = Bench::open();
+    let secret = |name: &str, dns: &[&str]| {
+        let names: Vec<String> = dns.iter().map(|dns| (*dns).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let object = json!({
+            "metadata": { "namespace": "sluice-system", "name": name },
+            "stringData": {
+                "tls.crt": made.cert.pem(), "tls.key": made.signing_key.serialize_pem(),
+            },
+        });
+        Input::Object(Object::Secret(serde_json::from_value(object).unwrap()))
+    };
+    let choose = |bench: &mut Bench, name: &str| {
+        let key = "internal-certificate".to_owned();
+        let data = Some(BTreeMap::from([(key, name.to_owned())]));
+        bench
+            .control
+            .take(Input::ConfigMap(Source::ConfigSluice, data));
+        bench.settle();
+    };
+    let shown = |bench: &Bench| -> Vec<String> {
+        let told = bench.kept.certificates.lock().unwrap();
+        let last = told.last().into_iter().flat_map(BTreeMap::keys);
+        last.map(ToString::to_string).collect()
+    };
+    choose(&mut bench, "own");
+    assert_eq!(
+        bench.kept.certificates.lock().unwrap().len(),
+        0,
+        "no Secret yet"
+    );
+    bench.control.take(secret("other", &["c.example"]));
+    bench
+        .control
+        .take(secret("own", &["b.example", "*.example", "a.example"]));
+    bench.settle();
+    assert_eq!(shown(&bench), ["a.example", "b.example"]);
+    let told = bench.kept.certificates.lock().unwrap().len();
+    bench.settle();
+    let key = ObjectKey::new("sluice-system", "own");
+    bench
+        .control
+        .take(Input::ObjectGone(ObjectKind::Secret, key));
+    bench.settle();
+    assert_eq!(
+        bench.kept.certificates.lock().unwrap().len(),
+        told,
+        "the last one stays"
+    );
+    choose(&mut bench, "other");
+    assert_eq!(shown(&bench), ["c.example"]);
+    choose(&mut bench, "no such/name");
+    assert_eq!(shown(&bench), ["c.example"]);
+    choose(&mut bench, "");
+    assert!(shown(&bench).is_empty());
 }
 
 #[test]

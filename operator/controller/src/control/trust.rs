@@ -27,11 +27,14 @@ pub(super) struct Trusted<'a> {
 
 impl Trust {
     pub(super) fn take(&mut self, place: RootsPlace, roots: Option<Roots>) {
-        let before = match roots.clone() {
+        if self.places.get(&place) == roots.as_ref() {
+            return;
+        }
+        self.differ = true;
+        match roots {
             Some(roots) => self.places.insert(place, roots),
             None => self.places.remove(&place),
         };
-        self.differ |= before != roots;
     }
 
     /// What follows from `tls`, whether backends speak TLS, and from the roots.
