@@ -24,6 +24,7 @@ use self::trust::Trust;
 use crate::config::Settings;
 use crate::gateways::Gateways;
 use crate::health::Health;
+use crate::inspect::{Planned, Question};
 use crate::report::{Judged, Report};
 use crate::watch::{CLASS_ANNOTATION, GatewayEndpoint, Input, SeenIngress, Source};
 
@@ -100,7 +101,11 @@ impl Control {
     }
 
     /// Goes round until every watch is gone.
-    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+    pub(crate) async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut questions: mpsc::Receiver<Question>,
+    ) {
         let mut clock = tokio::time::interval_at(Instant::now() + CLOCK, CLOCK);
         let mut beat = tokio::time::interval(BEAT);
         loop {
@@ -119,6 +124,7 @@ impl Control {
                     self.world.set_now(Timestamp::now());
                     self.settle(Instant::now());
                 }
+                Some(question) = questions.recv() => self.pass_on(question),
                 _ = beat.tick() => {}
             }
         }
@@ -314,6 +320,21 @@ impl Control {
             since,
         };
         self.report(Report::Judged(key, judged));
+    }
+
+    /// Adds what only the loop knows; the rest is the reporter's.
+    fn pass_on(&self, mut question: Question) {
+        if let Question::Ingress { key, planned, .. } = &mut question {
+            *planned = self.world.plan(key).map(|plan| Planned {
+                plan: Arc::clone(plan),
+                endpoints: plan
+                    .clusters
+                    .keys()
+                    .filter_map(|port| Some((port.clone(), self.world.endpoints_of(port)?.clone())))
+                    .collect(),
+            });
+        }
+        self.report(Report::Asked(question));
     }
 
     fn report(&self, report: Report) {

@@ -24,6 +24,7 @@ mod control;
 mod error;
 mod gateways;
 mod health;
+mod inspect;
 pub mod lease;
 pub mod probe;
 mod report;
@@ -44,6 +45,9 @@ pub use config::{
 pub use error::ControllerError;
 pub use gateways::{FleetView, GatewayRefusal, GatewayView, Gateways};
 pub use health::{BUCKETS, Health, Histogram, IngressState, Snapshot};
+pub use inspect::{
+    IngressView, Inspector, Planned, Questions, QuorumView, Unanswered, WaitsFor, inspector,
+};
 pub use report::Confirm;
-pub use run::run;
+pub use run::{Wires, run};
 pub use watch::Source;

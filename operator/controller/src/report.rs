@@ -4,6 +4,7 @@
 //! run beside it, so that a slow gateway or a slow API server holds up neither the
 //! decisions nor, far less, what is published.
 
+mod answer;
 mod confirm;
 mod entry;
 mod event;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 use crate::config::Options;
 use crate::gateways::{FleetView, GatewayRefusal};
 use crate::health::{Health, IngressState};
+use crate::inspect::Question;
 use crate::probe::Unconfirmed;
 use crate::status::{Addresses, IngressStatus};
 use crate::watch::{GatewayEndpoint, Stored};
@@ -57,6 +59,8 @@ pub(crate) enum Report {
     Published(u64, Instant),
     /// The gateways' slices.
     Gateways(BTreeMap<ObjectKey, Vec<GatewayEndpoint>>),
+    /// Somebody wants to know something.
+    Asked(Question),
 }
 
 /// What ran beside the reporter.
@@ -193,6 +197,11 @@ impl<P: Confirm> Reporter<P> {
             Report::Gateways(slices) => {
                 self.slices = slices;
                 self.gather_quorum();
+            }
+            Report::Asked(question) => {
+                // What came before it may have changed what there is to say.
+                self.look();
+                self.answer(question);
             }
         }
     }
@@ -455,7 +464,8 @@ impl<P: Confirm> Reporter<P> {
                         health.count(|counts| counts.probe_failures += 1);
                         tracing::debug!(ingress = %key, revision, "not confirmed: {error}");
                     }
-                    entry.probed(revision, generation, result.is_ok(), now);
+                    let failure = result.err().map(|error| error.to_string());
+                    entry.probed(revision, generation, failure, now);
                 }
             }
             (Ok((_, Done::Written(written))), Some(entry)) => {
