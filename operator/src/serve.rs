@@ -2,8 +2,12 @@
 //! what differs is built and published; gateways take it over streams that only
 //! they can open; probes and acknowledgements come back as statuses.
 
+#[cfg(test)]
+mod fake_cluster;
 mod fleet;
+mod listen;
 mod observe;
+mod status;
 mod trust;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,7 +18,8 @@ use anyhow::Context;
 use kube::Client;
 use sluice_controller::lease::{LEASE_NAME, Lease};
 use sluice_controller::probe::{DEFAULT_WORKERS, Ports, Prober};
-use sluice_controller::{Health, Options};
+use sluice_controller::review::AccessReviewer;
+use sluice_controller::{Health, Options, Wires};
 use sluice_identity::{GatewayName, accept, serve_enrolment};
 use sluice_xds::{Admission, Publisher};
 use tokio::net::TcpListener;
@@ -25,6 +30,8 @@ use self::fleet::Fleet;
 
 /// How long streams and requests may take to end after they were told to.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+const EVERYWHERE: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 /// How this replica is to run.
 #[derive(Clone, Debug)]
@@ -40,6 +47,8 @@ pub(crate) struct OperatorOptions {
     pub(crate) xds: u16,
     pub(crate) enrolment: u16,
     pub(crate) http: u16,
+    /// Port of the status, on the loopback alone.
+    pub(crate) status: u16,
 }
 
 /// Runs until `stop` says so.
@@ -55,15 +64,25 @@ pub(crate) async fn operator(
 
     // First of all the port that says what is missing: the API server may be
     // away, and a probe must be told so.
-    let http = bind(options.http, "probes and metrics").await?;
-    let xds = bind(options.xds, "xDS").await?;
-    let enrolment = bind(options.enrolment, "enrolment").await?;
+    let http = bind(EVERYWHERE, options.http, "probes and metrics").await?;
+    let xds = bind(EVERYWHERE, options.xds, "xDS").await?;
+    let enrolment = bind(EVERYWHERE, options.enrolment, "enrolment").await?;
+    let asked = bind(Ipv4Addr::LOCALHOST, options.status, "the status").await?;
 
     let publisher = Publisher::default();
     let (lead, leader) = watch::channel(false);
     // What has nothing to say at the end is dropped with this function.
     let mut background = JoinSet::new();
     background.spawn(observe::serve(http, Arc::clone(&health), publisher.clone()));
+    let (inspector, questions) = sluice_controller::inspector();
+    let status = status::Status {
+        identity: options.identity.clone(),
+        access: AccessReviewer::new(client.clone()),
+        inspector,
+        health: Arc::clone(&health),
+        publisher: publisher.clone(),
+    };
+    background.spawn(status::serve(asked, status));
 
     let keeper = sluice_controller::authority::SecretKeeper::new(client.clone(), &namespace);
     let trust = tokio::select! {
@@ -108,10 +127,13 @@ pub(crate) async fn operator(
     let controlled = sluice_controller::run(
         client,
         options.controller,
-        fleet,
-        leader,
-        prober,
-        health,
+        Wires {
+            gateways: fleet,
+            leader,
+            prober,
+            health,
+            questions,
+        },
         stopped(stop.clone()),
     );
     tasks.spawn(async move { controlled.await.context("controlling") });
@@ -151,8 +173,8 @@ async fn finish(
     outcome
 }
 
-async fn bind(port: u16, what: &str) -> anyhow::Result<TcpListener> {
-    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+async fn bind(ip: Ipv4Addr, port: u16, what: &str) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::from((ip, port));
     TcpListener::bind(address)
         .await
         .with_context(|| format!("listening on {address} for {what}"))

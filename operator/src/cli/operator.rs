@@ -58,6 +58,10 @@ pub(super) struct Args {
     /// Port of /healthz, /readyz and /metrics.
     #[arg(long, value_name = "PORT", default_value_t = 9090)]
     http_port: u16,
+
+    /// Port of /status/v1, on the loopback alone: reach it by port-forward.
+    #[arg(long, value_name = "PORT", default_value_t = 9091)]
+    status_port: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,5 +106,6 @@ fn options(args: Args) -> OperatorOptions {
         xds: args.xds_port,
         enrolment: args.enrolment_port,
         http: args.http_port,
+        status: args.status_port,
     }
 }

@@ -162,7 +162,7 @@ fn refusal(refused: &Quarantined) -> GatewayRefusal {
 }
 
 /// Whose a refused resource is; a scope's version says which table it leads to.
-fn owner(refused: &Quarantined) -> Option<ObjectKey> {
+pub(super) fn owner(refused: &Quarantined) -> Option<ObjectKey> {
     let by_name = name::owner(refused.kind, &refused.name);
     let by_table = || {
         let table = sluice_envoy::Content::table_of(&refused.version)?;

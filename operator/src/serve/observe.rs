@@ -1,66 +1,36 @@
 //! What the operator says of itself over plain HTTP: `/healthz`, `/readyz`,
 //! `/metrics`. GET only; nothing here changes anything or shows a secret.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Incoming;
 use sluice_controller::Health;
 use sluice_xds::Publisher;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+
+use super::listen::{self, Answer, text};
 
 mod metrics;
 
 /// The loop comes round every second; one that did not for so long hangs.
 const BEAT_BOUND: Duration = Duration::from_secs(30);
-/// A client that sends no request for so long is sent away.
-const HEAD_BOUND: Duration = Duration::from_secs(10);
-/// Connections at the same time; probes and scrapers need few.
-const CONNECTIONS: usize = 64;
 
 /// Answers for as long as the process lives.
 pub(super) async fn serve(listener: TcpListener, health: Arc<Health>, publisher: Publisher) {
-    let mut connections = JoinSet::new();
-    loop {
-        let stream = tokio::select! {
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a probe failed");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-        };
-        let (health, publisher) = (Arc::clone(&health), publisher.clone());
-        let answer = service_fn(move |request: Request<Incoming>| {
-            let answer = answer(&request, &health, &publisher);
-            async move { Ok::<_, Infallible>(answer) }
-        });
-        connections.spawn(async move {
-            // A peer that breaks off is no news.
-            let _ = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_BOUND)
-                .serve_connection(TokioIo::new(stream), answer)
-                .await;
-        });
-    }
+    let answer = move |request: Request<Incoming>| {
+        std::future::ready(answer(&request, &health, &publisher, BEAT_BOUND))
+    };
+    listen::serve(listener, answer).await;
 }
 
 fn answer<B>(
     request: &Request<B>,
     health: &Health,
     publisher: &Publisher,
-) -> Response<Full<Bytes>> {
+    beat_bound: Duration,
+) -> Answer {
     if request.method() != Method::GET {
         return text(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -70,29 +40,29 @@ fn answer<B>(
     match request.uri().path() {
         "/healthz" => {
             let behind = health.last_beat().elapsed();
-            if behind < BEAT_BOUND {
+            if behind < beat_bound {
                 text(StatusCode::OK, "ok\n")
             } else {
                 let why = format!(
                     "the event loop has not come round for {} s\n",
                     behind.as_secs()
                 );
-                text(StatusCode::INTERNAL_SERVER_ERROR, &why)
+                text(StatusCode::INTERNAL_SERVER_ERROR, why)
             }
         }
         "/readyz" => match health.ready() {
             Ok(()) => text(StatusCode::OK, "ok\n"),
             Err(missing) => {
                 let why = format!("not ready:\n{}\n", missing.join("\n"));
-                text(StatusCode::SERVICE_UNAVAILABLE, &why)
+                text(StatusCode::SERVICE_UNAVAILABLE, why)
             }
         },
         "/metrics" => {
             let written = metrics::written(&health.snapshot(), &publisher.fleet());
-            let mut response = text(StatusCode::OK, &written);
+            let mut response = text(StatusCode::OK, written);
             response.headers_mut().insert(
-                http::header::CONTENT_TYPE,
-                http::HeaderValue::from_static(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static(
                     "application/openmetrics-text; version=1.0.0; charset=utf-8",
                 ),
             );
@@ -103,12 +73,6 @@ fn answer<B>(
             "here are /healthz, /readyz and /metrics\n",
         ),
     }
-}
-
-fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::copy_from_slice(body.as_bytes())));
-    *response.status_mut() = status;
-    response
 }
 
 #[cfg(test)]
@@ -123,7 +87,7 @@ mod tests {
             .uri(path)
             .body(())
             .unwrap();
-        let response = answer(&request, health, &Publisher::default());
+        let response = answer(&request, health, &Publisher::default(), BEAT_BOUND);
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
