@@ -26,7 +26,7 @@ use crate::gateways::Gateways;
 use crate::health::Health;
 use crate::inspect::{Planned, Question};
 use crate::report::{Judged, Report};
-use crate::watch::{CLASS_ANNOTATION, GatewayEndpoint, Input, SeenIngress, Source};
+use crate::watch::{CLASS_ANNOTATION, GatewayEndpoint, Input, Queued, SeenIngress, Source};
 
 /// Events waiting for the loop; watches wait beyond.
 pub(crate) const INPUTS: usize = 4096;
@@ -103,7 +103,7 @@ impl Control {
     /// Goes round until every watch is gone.
     pub(crate) async fn run(
         mut self,
-        mut inputs: mpsc::Receiver<Input>,
+        mut inputs: mpsc::Receiver<Queued>,
         mut questions: mpsc::Receiver<Question>,
     ) {
         let mut clock = tokio::time::interval_at(Instant::now() + CLOCK, CLOCK);
@@ -115,10 +115,11 @@ impl Control {
             tokio::select! {
                 input = inputs.recv() => {
                     let Some(input) = input else { return };
-                    let since = Instant::now();
-                    self.take(input);
-                    self.gather(&mut inputs, since).await;
+                    let since = input.since;
+                    self.take_queued(input);
+                    self.gather(&mut inputs).await;
                     self.settle(since);
+                    self.health.settled();
                 }
                 _ = clock.tick() => {
                     self.world.set_now(Timestamp::now());
@@ -131,24 +132,30 @@ impl Control {
     }
 
     /// Takes what is there; of a burst also what comes within a moment.
-    async fn gather(&mut self, inputs: &mut mpsc::Receiver<Input>, since: Instant) {
+    async fn gather(&mut self, inputs: &mut mpsc::Receiver<Queued>) {
+        let begun = Instant::now();
         let mut taken = 1_usize;
         loop {
             while taken < INPUTS
                 && let Ok(input) = inputs.try_recv()
             {
-                self.take(input);
+                self.take_queued(input);
                 taken += 1;
             }
             if !(BURST..INPUTS).contains(&taken) {
                 return;
             }
-            match tokio::time::timeout_at(since + GATHER, inputs.recv()).await {
-                Ok(Some(input)) => self.take(input),
+            match tokio::time::timeout_at(begun + GATHER, inputs.recv()).await {
+                Ok(Some(input)) => self.take_queued(input),
                 Ok(None) | Err(_) => return,
             }
             taken += 1;
         }
+    }
+
+    fn take_queued(&mut self, queued: Queued) {
+        self.health.took(queued.since.elapsed());
+        self.take(queued.input);
     }
 
     pub(crate) fn take(&mut self, input: Input) {

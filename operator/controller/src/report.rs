@@ -401,6 +401,7 @@ impl<P: Confirm> Reporter<P> {
                 result: prober.confirm(targets).await,
             }
         });
+        self.health.count(|counts| counts.started += 1);
         self.owners.insert(handle.id(), (key.clone(), Work::Probe));
         entry.probing = Some(handle);
     }
@@ -422,6 +423,7 @@ impl<P: Confirm> Reporter<P> {
             let _turn = turn.acquire_owned().await.ok();
             Done::Written(write.run().await)
         });
+        self.health.count(|counts| counts.started += 1);
         self.owners.insert(handle.id(), (key, Work::Write));
     }
 

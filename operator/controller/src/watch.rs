@@ -23,6 +23,7 @@ use sluice_ir::ObjectKey;
 use sluice_translate::{Object, ObjectKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::config::{
     CONFIG_NETWORK, CONFIG_SLUICE, Options, PRIVATE_SERVICE, ROUTING_CERTIFICATES, Secrets,
@@ -111,6 +112,23 @@ impl fmt::Display for Source {
     }
 }
 
+/// An event on its way to the loop.
+#[derive(Clone, Debug)]
+pub(crate) struct Queued {
+    pub(crate) input: Input,
+    pub(crate) since: Instant,
+}
+
+impl Queued {
+    /// One that came just now.
+    pub(crate) fn now(input: Input) -> Self {
+        Self {
+            input,
+            since: Instant::now(),
+        }
+    }
+}
+
 /// One event for the loop.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
@@ -182,7 +200,7 @@ pub(crate) struct GatewayEndpoint {
 pub(crate) fn start(
     client: &Client,
     options: &Options,
-    inputs: &mpsc::Sender<Input>,
+    inputs: &mpsc::Sender<Queued>,
     health: &Arc<Health>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();

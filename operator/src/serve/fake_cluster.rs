@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -12,7 +13,10 @@ use hyper::body::{Bytes, Frame};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
+use sluice_controller::probe::{Target, Unconfirmed};
+use sluice_controller::{Confirm, Gateways, Health, Inspector, Options, Wires};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
@@ -106,6 +110,49 @@ impl FakeCluster {
             }
             _ => Response::new(Empty::new().boxed_unsync()),
         }
+    }
+}
+
+/// Finds everything served.
+struct Agreeing;
+
+impl Confirm for Agreeing {
+    async fn confirm(&self, _: Vec<Target>) -> Result<(), Unconfirmed> {
+        Ok(())
+    }
+}
+
+/// A controller of this cluster, and who asks it.
+pub(super) fn control(
+    cluster: &Arc<FakeCluster>,
+    gateways: Arc<dyn Gateways>,
+    health: &Arc<Health>,
+) -> (JoinSet<()>, Inspector) {
+    let (inspector, questions) = sluice_controller::inspector();
+    let wires = Wires {
+        gateways,
+        leader: watch::channel(true).1,
+        prober: Agreeing,
+        health: Arc::clone(health),
+        questions,
+    };
+    let options = Options {
+        cluster_suffix: "cluster.local".into(),
+        ..Options::new("sluice-system", "operator-0")
+    };
+    let controller =
+        sluice_controller::run(cluster.client(), options, wires, std::future::pending());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { controller.await.unwrap() });
+    (tasks, inspector)
+}
+
+/// Waits until a check holds, for half a minute at most.
+pub(super) async fn until(what: &str, check: impl AsyncFn() -> bool) {
+    let bound = Instant::now() + Duration::from_secs(30);
+    while !check().await {
+        assert!(Instant::now() < bound, "not within 30 s: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

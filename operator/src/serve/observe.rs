@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 use super::listen::{self, Answer, text};
 
 mod metrics;
+#[cfg(test)]
+mod tests;
 
 /// The loop comes round every second; one that did not for so long hangs.
 const BEAT_BOUND: Duration = Duration::from_secs(30);
@@ -58,7 +60,15 @@ fn answer<B>(
             }
         },
         "/metrics" => {
-            let written = metrics::written(&health.snapshot(), &publisher.fleet());
+            let written = metrics::written(metrics::Moment {
+                snapshot: health.snapshot(),
+                fleet: publisher.fleet(),
+                resources: publisher.resources(),
+            });
+            let Ok(written) = written else {
+                let why = "the metrics cannot be written\n";
+                return text(StatusCode::INTERNAL_SERVER_ERROR, why);
+            };
             let mut response = text(StatusCode::OK, written);
             response.headers_mut().insert(
                 header::CONTENT_TYPE,
@@ -72,55 +82,5 @@ fn answer<B>(
             StatusCode::NOT_FOUND,
             "here are /healthz, /readyz and /metrics\n",
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body_util::BodyExt;
-
-    use super::*;
-
-    async fn ask(method: Method, path: &str, health: &Health) -> (StatusCode, String) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .body(())
-            .unwrap();
-        let response = answer(&request, health, &Publisher::default(), BEAT_BOUND);
-        let status = response.status();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, String::from_utf8(body.to_vec()).unwrap())
-    }
-
-    #[tokio::test]
-    async fn a_fresh_operator_lives_and_says_what_it_waits_for() {
-        let health = Health::default();
-        assert_eq!(
-            ask(Method::GET, "/healthz", &health).await.0,
-            StatusCode::OK
-        );
-        let (status, why) = ask(Method::GET, "/readyz", &health).await;
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(why.contains("not listed yet"), "{why}");
-    }
-
-    #[tokio::test]
-    async fn only_get_of_three_paths_is_answered() {
-        let health = Health::default();
-        let (status, _) = ask(Method::POST, "/healthz", &health).await;
-        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(
-            ask(Method::GET, "/", &health).await.0,
-            StatusCode::NOT_FOUND
-        );
-    }
-
-    #[tokio::test]
-    async fn metrics_end_as_the_format_wants() {
-        let (status, body) = ask(Method::GET, "/metrics", &Health::default()).await;
-        assert_eq!(status, StatusCode::OK);
-        assert!(body.ends_with("# EOF\n"), "{body}");
-        assert!(body.contains("sluice_leading 0"), "{body}");
     }
 }

@@ -583,7 +583,9 @@ async fn a_burst_is_gathered_into_few_publications() {
     for index in 0..200 {
         let host = format!("h{index}.example");
         let seen = ingress(&format!("web-{index}"), CLASS, 1, &host);
-        sender.send(Input::Ingress(Box::new(seen))).await.unwrap();
+        sender
+            .send(Queued::now(Input::Ingress(Box::new(seen))))
+            .await.unwrap();
     }
     drop(sender);
     running.await.unwrap();

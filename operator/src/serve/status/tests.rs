@@ -1,29 +1,17 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use sluice_controller::probe::{Target, Unconfirmed};
-use sluice_controller::{Confirm, Gateways, Options, QuorumView, Wires};
+use sluice_controller::QuorumView;
 use sluice_envoy::Kind;
 use sluice_xds::{Fleet, Node, Quarantined, Revision, StreamId, Traffic};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::serve::fake_cluster::{FakeCluster, READER, STRANGER};
-
-/// Finds everything served.
-struct Agreeing;
-
-impl Confirm for Agreeing {
-    async fn confirm(&self, _: Vec<Target>) -> Result<(), Unconfirmed> {
-        Ok(())
-    }
-}
+use crate::serve::fake_cluster::{FakeCluster, READER, STRANGER, control, until};
 
 /// An operator's status on a port of its own, with a controller behind it.
 struct Lab {
@@ -43,22 +31,7 @@ impl Lab {
         let health = Arc::new(Health::default());
         let publisher = Publisher::default();
         let fleet = crate::serve::fleet::Fleet::new(publisher.clone(), "probe-key-of-the-test");
-        let (inspector, questions) = sluice_controller::inspector();
-        let wires = Wires {
-            gateways: Arc::new(fleet) as Arc<dyn Gateways>,
-            leader: watch::channel(true).1,
-            prober: Agreeing,
-            health: Arc::clone(&health),
-            questions,
-        };
-        let options = Options {
-            cluster_suffix: "cluster.local".into(),
-            ..Options::new("sluice-system", "operator-0")
-        };
-        let mut tasks = JoinSet::new();
-        let controller =
-            sluice_controller::run(client.clone(), options, wires, std::future::pending());
-        tasks.spawn(async move { controller.await.unwrap() });
+        let (mut tasks, inspector) = control(&cluster, Arc::new(fleet), &health);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let status = Status {
@@ -76,17 +49,11 @@ impl Lab {
             key,
             _tasks: tasks,
         };
-        lab.until("every resource is listed", || lab.health.ready().is_ok())
-            .await;
+        until("every resource is listed", async || {
+            lab.health.ready().is_ok()
+        })
+        .await;
         lab
-    }
-
-    async fn until(&self, what: &str, check: impl Fn() -> bool) {
-        let bound = Instant::now() + Duration::from_secs(30);
-        while !check() {
-            assert!(Instant::now() < bound, "not within 30 s: {what}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 
     async fn ask(&self, method: Method, target: &str, token: Option<&str>) -> (StatusCode, String) {
