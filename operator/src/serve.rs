@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::Client;
+use opentelemetry::KeyValue;
 use sluice_controller::lease::{LEASE_NAME, Lease};
 use sluice_controller::probe::{DEFAULT_WORKERS, Ports, Prober};
 use sluice_controller::review::AccessReviewer;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::fleet::Fleet;
+use crate::traces::Traces;
 
 /// How long streams and requests may take to end after they were told to.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -54,6 +56,7 @@ pub(crate) struct OperatorOptions {
 /// Runs until `stop` says so.
 pub(crate) async fn operator(
     options: OperatorOptions,
+    traces: Traces,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let client = Client::try_default()
@@ -96,6 +99,15 @@ pub(crate) async fn operator(
         .context("making the prober")?;
     let fleet = Arc::new(Fleet::new(publisher.clone(), &probe_key));
     background.spawn(Arc::clone(&fleet).follow());
+    let about = [
+        ("service.name", "sluice-operator"),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+        ("k8s.namespace.name", &namespace),
+        ("k8s.pod.name", &options.controller.instance),
+    ];
+    let about = about.map(|(key, value)| KeyValue::new(key, value.to_owned()));
+    let mut goodbyes = JoinSet::new();
+    goodbyes.spawn(traces.follow(fleet.tracing(), about.to_vec(), stopped(stop.clone())));
 
     let mut tasks = JoinSet::new();
     let reviewer = Arc::new(trust::ByApiServer::new(client.clone(), &namespace));
@@ -138,7 +150,10 @@ pub(crate) async fn operator(
     );
     tasks.spawn(async move { controlled.await.context("controlling") });
 
-    finish(tasks, background, stop).await
+    let outcome = finish(tasks, background, stop).await;
+    // What was traced until now is still to be sent.
+    goodbyes.join_all().await;
+    outcome
 }
 
 /// Waits for the stop, or for the first task that ends without one, which is an

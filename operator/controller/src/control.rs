@@ -242,6 +242,7 @@ impl Control {
         let faults = match source {
             Source::ConfigNetwork => self.settings.read_network(data),
             Source::ConfigSluice => self.settings.read_sluice(data),
+            Source::ConfigObservability => self.settings.read_observability(data),
             _ => Vec::new(),
         };
         for fault in faults {
@@ -272,10 +273,19 @@ impl Control {
         if std::mem::take(&mut self.slices_differ) {
             self.report(Report::Gateways(self.slices.clone()));
         }
+        let span = tracing::debug_span!(
+            "settle",
+            ingresses = tracing::field::Empty,
+            revision = tracing::field::Empty,
+            waited_ms = since.elapsed().as_millis() as u64,
+        );
+        let _settling = span.enter();
         let changes = self.world.settle();
+        span.record("ingresses", changes.plans.len());
         let first = !std::mem::replace(&mut self.opened, true);
         if first || !changes.is_empty() {
             self.publish(changes, since);
+            span.record("revision", self.revision);
         }
         for key in std::mem::take(&mut self.touched) {
             self.report_verdict(key, since);

@@ -23,6 +23,7 @@ use sluice_ir::{ObjectKey, Reason};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::config::Options;
 use crate::gateways::{FleetView, GatewayRefusal};
@@ -392,7 +393,8 @@ impl<P: Confirm> Reporter<P> {
         let (revision, generation) = (judged.revision, judged.generation);
         let prober = Arc::clone(&self.prober);
         let turn = Arc::clone(&self.probes);
-        let handle = self.running.spawn(async move {
+        let span = tracing::debug_span!("probe", ingress = %key, generation, revision);
+        let probed = async move {
             // Never closed; without a turn there is still something to ask.
             let _turn = turn.acquire_owned().await.ok();
             Done::Probed {
@@ -400,7 +402,8 @@ impl<P: Confirm> Reporter<P> {
                 generation,
                 result: prober.confirm(targets).await,
             }
-        });
+        };
+        let handle = self.running.spawn(probed.instrument(span));
         self.health.count(|counts| counts.started += 1);
         self.owners.insert(handle.id(), (key.clone(), Work::Probe));
         entry.probing = Some(handle);
@@ -419,10 +422,12 @@ impl<P: Confirm> Reporter<P> {
         };
         entry.writing = true;
         let turn = Arc::clone(&self.writes);
-        let handle = self.running.spawn(async move {
+        let span = tracing::debug_span!("write status", ingress = %key);
+        let written = async move {
             let _turn = turn.acquire_owned().await.ok();
             Done::Written(write.run().await)
-        });
+        };
+        let handle = self.running.spawn(written.instrument(span));
         self.health.count(|counts| counts.started += 1);
         self.owners.insert(handle.id(), (key, Work::Write));
     }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::cli::signals::Signals;
 use crate::serve::{OperatorOptions, operator};
+use crate::traces::Traces;
 
 /// Turn a cluster's Knative Ingresses into the configuration of its gateways.
 ///
@@ -70,7 +71,7 @@ enum ReadSecrets {
     Labelled,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: Args, traces: Traces) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -83,7 +84,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             tracing::info!("told to end");
             stop.send_replace(true);
         });
-        operator(options(args), stopped).await?;
+        operator(options(args), traces, stopped).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -585,7 +585,8 @@ async fn a_burst_is_gathered_into_few_publications() {
         let seen = ingress(&format!("web-{index}"), CLASS, 1, &host);
         sender
             .send(Queued::now(Input::Ingress(Box::new(seen))))
-            .await.unwrap();
+            .await
+            .unwrap();
     }
     drop(sender);
     running.await.unwrap();

@@ -6,7 +6,7 @@ use super::Reporter;
 use super::entry::Entry;
 use super::quorum::{Quorum, members};
 use crate::health::IngressState;
-use crate::inspect::{IngressView, QuorumView, Question, WaitsFor};
+use crate::inspect::{IngressView, Question, QuorumView, WaitsFor};
 
 impl<P> Reporter<P> {
     /// Answers; who asked may have gone, which is no news.

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 
 use http_body_util::BodyExt;
-use sluice_controller::{FleetView, Gateways};
+use sluice_controller::{FleetView, Gateways, Source};
 use sluice_envoy::Kind;
 use sluice_translate::Changes;
 use sluice_xds::{Fleet, Node, StreamId, Traffic};
@@ -26,16 +26,25 @@ async fn ask(method: Method, path: &str, health: &Health) -> (StatusCode, String
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// Gateways that take no publication while somebody holds the gate.
+/// Gateways that hold up who publishes while the gate is shut.
 #[derive(Default)]
 struct Gated {
-    gate: Mutex<()>,
+    shut: Mutex<bool>,
+    opened: Condvar,
     view: watch::Sender<FleetView>,
+}
+
+impl Gated {
+    fn set(&self, shut: bool) {
+        *self.shut.lock().unwrap() = shut;
+        self.opened.notify_all();
+    }
 }
 
 impl Gateways for Gated {
     fn publish(&self, _: Changes) -> u64 {
-        drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
+        let shut = self.shut.lock().unwrap();
+        drop(self.opened.wait_while(shut, |shut| *shut).unwrap());
         1
     }
 
@@ -58,7 +67,7 @@ async fn a_fresh_operator_lives_and_says_what_it_waits_for() {
 async fn a_loop_that_hangs_is_not_alive_and_one_that_goes_on_is() {
     let health = Arc::new(Health::default());
     let gateways = Arc::new(Gated::default());
-    let held = gateways.gate.lock().unwrap();
+    gateways.set(true);
     let cluster = FakeCluster::of(BTreeMap::new());
     let (_tasks, _) = control(
         &cluster,
@@ -72,7 +81,7 @@ async fn a_loop_that_hangs_is_not_alive_and_one_that_goes_on_is() {
     .await;
     assert!(alive().await.1.contains("has not come round for 1 s"));
     assert!(health.ready().is_err(), "nothing was published");
-    drop(held);
+    gateways.set(false);
     until("it goes on", async || alive().await.0 == StatusCode::OK).await;
     until("it is ready", async || health.ready().is_ok()).await;
 }
@@ -85,11 +94,8 @@ async fn an_operator_is_ready_once_the_last_list_came_and_not_before() {
         cluster.withhold(Some(plural));
         let (_tasks, _) = control(&cluster, Arc::new(Gated::default()), &health);
         let missing = async || ask(Method::GET, "/readyz", &health).await.1;
-        let waiting = if plural == "configmaps" || plural == "endpointslices" {
-            2
-        } else {
-            1
-        };
+        let is_withheld = |source: &&Source| source.resource().split('.').next() == Some(plural);
+        let waiting = Source::ALL.iter().filter(is_withheld).count();
         until("all others are listed", async || {
             missing().await.lines().count() <= 1 + waiting
         })
