@@ -1,11 +1,13 @@
 //! What a gateway says of each request, where it is asked to.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use sluice_trial::line::Ask;
 use sluice_xds::Settings;
 
 use crate::stage::{
-    Stage, ask, backends, eventually, get, ingress, rule, service, split_setting, stage_at,
+    Stage, ask, backends, eventually, get, ingress, rule, service, split_setting, stage, stage_at,
 };
 
 async fn serve(stage: &mut Stage, backend: &sluice_trial::backend::Backend) {
@@ -18,13 +20,16 @@ async fn serve(stage: &mut Stage, backend: &sluice_trial::backend::Backend) {
     stage.apply(&objects).await;
 }
 
-/// The requests that the gateway has told of, in order.
-fn told(stage: &Stage) -> Vec<Value> {
-    let lines = stage.gateway.last_lines();
-    let told = lines
-        .iter()
-        .filter_map(|line| serde_json::from_str(line).ok());
-    told.filter(Value::is_object).collect()
+/// The requests that a gateway has told of, in order.
+fn told(file: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    // The last line may be on its way.
+    let whole = text
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'));
+    whole
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,8 +43,11 @@ async fn a_request_is_told_with_what_became_of_it() {
     let odd = Ask::get("h.example.com", "/a?b=c").header("knative-serving-revision", "forged");
     assert_eq!(ask(external, odd).await.status, 200);
     assert_eq!(get(external, "nobody.example.com", "/").await.status, 404);
-    eventually("two lines", || async { told(&stage).len() >= 2 }).await;
-    let lines = told(&stage);
+    eventually("two lines", || async {
+        told(&stage.gateway.place().told()).len() >= 2
+    })
+    .await;
+    let lines = told(&stage.gateway.place().told());
     assert_eq!(lines.len(), 2, "{lines:?}");
     let [served, unknown] = &lines[..] else {
         unreachable!()
@@ -69,4 +77,18 @@ async fn a_request_is_told_with_what_became_of_it() {
     assert_eq!(unknown["flags"], "NR");
     assert_eq!(unknown["upstream"], Value::Null);
     assert_eq!(unknown["revision"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_told_unasked() {
+    let Some(mut stage) = stage().await else {
+        return;
+    };
+    let [backend] = backends(["b"]).await;
+    serve(&mut stage, &backend).await;
+    let reply = get(stage.edge().external_http, "h.example.com", "/").await;
+    assert_eq!(reply.status, 200);
+    // At its end a gateway writes out what it has to say.
+    let place = stage.gateway.stop().await;
+    assert_eq!(told(&place.told()), Vec::<Value>::new());
 }
