@@ -238,7 +238,7 @@ fn of_routing_certificates_the_roots_are_kept_and_no_key() {
         "metadata": { "namespace": "knative-serving", "name": "routing-serving-certs" },
         "data": { "tls.crt": "QQ==", "tls.key": "cGFzc3dvcmQ=", "ca.crt": "Qg==" },
     });
-    let secret: Slim<slim::RootsSecret> = slim(document);
+    let secret: Slim<RootsSecret> = slim(document);
     let input = secret.into_input(Source::RoutingCertificates);
     let Some(Input::Roots(place, Some(roots))) = input else {
         panic!("no roots");
@@ -249,10 +249,10 @@ fn of_routing_certificates_the_roots_are_kept_and_no_key() {
     );
     assert_eq!(roots, Roots::from([("ca.crt".to_owned(), b"B".to_vec())]));
     // As it is made, before anything is issued.
-    let empty: Slim<slim::RootsSecret> = slim(json!({ "metadata": { "name": "a" } }));
+    let empty: Slim<RootsSecret> = slim(json!({ "metadata": { "name": "a" } }));
     let input = empty.into_input(Source::RoutingCertificates);
     assert!(matches!(input, Some(Input::Roots(_, Some(roots))) if roots.is_empty()));
-    let odd: Slim<slim::RootsSecret> = slim(json!({
+    let odd: Slim<RootsSecret> = slim(json!({
         "metadata": { "name": "a" }, "data": { "ca.crt": "cGFzc3dvcmQ" },
     }));
     assert!(
@@ -265,7 +265,7 @@ fn of_routing_certificates_the_roots_are_kept_and_no_key() {
 
 #[test]
 fn every_entry_of_a_bundle_may_hold_roots() {
-    let bundle: Slim<slim::TrustBundle> = slim(json!({
+    let bundle: Slim<TrustBundle> = slim(json!({
         "metadata": { "namespace": "knative-serving", "name": "more" },
         "data": { "one.pem": "A", "two": "B" },
     }));

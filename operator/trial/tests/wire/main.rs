@@ -13,11 +13,8 @@
     reason = "every item here is part of a test, whose failure is its message"
 )]
 
-<<<<<<< HEAD
-mod backend_tls;
-=======
 mod access_log;
->>>>>>> eced3bc (Send spans by OTLP where config-observability says, without a restart; tell of revision, attempts and first byte in the access log)
+mod backend_tls;
 mod changes;
 mod companion;
 mod goldens;
