@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -61,7 +62,8 @@ type event struct {
 	ObjectRef *struct {
 		APIGroup, Resource, Subresource, Namespace, Name string
 	} `json:"objectRef"`
-	Annotations map[string]string `json:"annotations"`
+	ResponseStatus struct{ Code int } `json:"responseStatus"`
+	Annotations    map[string]string  `json:"annotations"`
 }
 
 // Of lists the grants on resources to service accounts that the objects bring. Grants
@@ -149,14 +151,20 @@ func (u Uses) Read(log io.Reader) error {
 		if object.Subresource != "" {
 			resource += "/" + object.Subresource
 		}
-		u[Grant{
+		use := Grant{
 			Account:   event.User.Username,
 			Namespace: object.Namespace,
 			Group:     object.APIGroup,
 			Resource:  resource,
 			Name:      object.Name,
 			Verb:      event.Verb,
-		}]++
+		}
+		u[use]++
+		// An apply that creates is asked for both rights, and logged as one request.
+		if use.Verb == "patch" && event.ResponseStatus.Code == http.StatusCreated {
+			use.Verb = "create"
+			u[use]++
+		}
 	}
 	return lines.Err()
 }

@@ -27,6 +27,7 @@ kind: Role
 metadata: {name: a, namespace: ns}
 rules:
   - {apiGroups: [""], resources: [secrets], resourceNames: [ca], verbs: [get, update]}
+  - {apiGroups: [""], resources: [configmaps], resourceNames: [ca], verbs: [create, patch]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -54,6 +55,8 @@ func TestEveryGrantIsCountedByItsOwnUses(t *testing.T) {
 		logged("get", `{"resource":"secrets","namespace":"ns","name":"ca"}`, "allow") +
 		logged("update", `{"resource":"secrets","namespace":"ns","name":"another"}`, "allow") +
 		logged("update", `{"resource":"secrets","namespace":"elsewhere","name":"ca"}`, "allow") +
+		strings.Replace(logged("patch", `{"resource":"configmaps","namespace":"ns","name":"ca"}`, "allow"),
+			`"stage"`, `"responseStatus":{"code":201},"stage"`, 1) +
 		`{"kind":"Event","verb":"get","user":{"username":"system:serviceaccount:ns:op"},"requestURI":"/healthz"}` + "\n"
 	if err := uses.Read(strings.NewReader(log)); err != nil {
 		t.Fatal(err)
@@ -68,6 +71,8 @@ func TestEveryGrantIsCountedByItsOwnUses(t *testing.T) {
 		"watch services" + by:               0,
 		"patch ingresses/status.x.dev" + by: 1,
 		"get secrets ca in ns" + in:         1,
+		"create configmaps ca in ns" + in:   1,
+		"patch configmaps ca in ns" + in:    1,
 		"update secrets ca in ns" + in:      0,
 	}
 	if len(found) != len(expected) {
