@@ -5,6 +5,7 @@
 
 mod cli;
 mod serve;
+mod traces;
 
 use std::process::ExitCode;
 

@@ -2,8 +2,12 @@
 //! what differs is built and published; gateways take it over streams that only
 //! they can open; probes and acknowledgements come back as statuses.
 
+#[cfg(test)]
+mod fake_cluster;
 mod fleet;
+mod listen;
 mod observe;
+mod status;
 mod trust;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,9 +16,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::Client;
+use opentelemetry::KeyValue;
 use sluice_controller::lease::{LEASE_NAME, Lease};
 use sluice_controller::probe::{DEFAULT_WORKERS, Ports, Prober};
-use sluice_controller::{Health, Options};
+use sluice_controller::review::AccessReviewer;
+use sluice_controller::{Health, Options, Wires};
 use sluice_identity::{GatewayName, accept, serve_enrolment};
 use sluice_xds::{Admission, Publisher};
 use tokio::net::TcpListener;
@@ -22,9 +28,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::fleet::Fleet;
+use crate::traces::Traces;
 
 /// How long streams and requests may take to end after they were told to.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+const EVERYWHERE: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 /// How this replica is to run.
 #[derive(Clone, Debug)]
@@ -40,11 +49,14 @@ pub(crate) struct OperatorOptions {
     pub(crate) xds: u16,
     pub(crate) enrolment: u16,
     pub(crate) http: u16,
+    /// Port of the status, on the loopback alone.
+    pub(crate) status: u16,
 }
 
 /// Runs until `stop` says so.
 pub(crate) async fn operator(
     options: OperatorOptions,
+    traces: Traces,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let client = Client::try_default()
@@ -55,15 +67,25 @@ pub(crate) async fn operator(
 
     // First of all the port that says what is missing: the API server may be
     // away, and a probe must be told so.
-    let http = bind(options.http, "probes and metrics").await?;
-    let xds = bind(options.xds, "xDS").await?;
-    let enrolment = bind(options.enrolment, "enrolment").await?;
+    let http = bind(EVERYWHERE, options.http, "probes and metrics").await?;
+    let xds = bind(EVERYWHERE, options.xds, "xDS").await?;
+    let enrolment = bind(EVERYWHERE, options.enrolment, "enrolment").await?;
+    let asked = bind(Ipv4Addr::LOCALHOST, options.status, "the status").await?;
 
     let publisher = Publisher::default();
     let (lead, leader) = watch::channel(false);
     // What has nothing to say at the end is dropped with this function.
     let mut background = JoinSet::new();
     background.spawn(observe::serve(http, Arc::clone(&health), publisher.clone()));
+    let (inspector, questions) = sluice_controller::inspector();
+    let status = status::Status {
+        identity: options.identity.clone(),
+        access: AccessReviewer::new(client.clone()),
+        inspector,
+        health: Arc::clone(&health),
+        publisher: publisher.clone(),
+    };
+    background.spawn(status::serve(asked, status));
 
     let keeper = sluice_controller::authority::SecretKeeper::new(client.clone(), &namespace);
     let trust = tokio::select! {
@@ -77,6 +99,15 @@ pub(crate) async fn operator(
         .context("making the prober")?;
     let fleet = Arc::new(Fleet::new(publisher.clone(), &probe_key));
     background.spawn(Arc::clone(&fleet).follow());
+    let about = [
+        ("service.name", "sluice-operator"),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+        ("k8s.namespace.name", &namespace),
+        ("k8s.pod.name", &options.controller.instance),
+    ];
+    let about = about.map(|(key, value)| KeyValue::new(key, value.to_owned()));
+    let mut goodbyes = JoinSet::new();
+    goodbyes.spawn(traces.follow(fleet.tracing(), about.to_vec(), stopped(stop.clone())));
 
     let mut tasks = JoinSet::new();
     let reviewer = Arc::new(trust::ByApiServer::new(client.clone(), &namespace));
@@ -108,15 +139,21 @@ pub(crate) async fn operator(
     let controlled = sluice_controller::run(
         client,
         options.controller,
-        fleet,
-        leader,
-        prober,
-        health,
+        Wires {
+            gateways: fleet,
+            leader,
+            prober,
+            health,
+            questions,
+        },
         stopped(stop.clone()),
     );
     tasks.spawn(async move { controlled.await.context("controlling") });
 
-    finish(tasks, background, stop).await
+    let outcome = finish(tasks, background, stop).await;
+    // What was traced until now is still to be sent.
+    goodbyes.join_all().await;
+    outcome
 }
 
 /// Waits for the stop, or for the first task that ends without one, which is an
@@ -151,8 +188,8 @@ async fn finish(
     outcome
 }
 
-async fn bind(port: u16, what: &str) -> anyhow::Result<TcpListener> {
-    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+async fn bind(ip: Ipv4Addr, port: u16, what: &str) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::from((ip, port));
     TcpListener::bind(address)
         .await
         .with_context(|| format!("listening on {address} for {what}"))

@@ -4,6 +4,7 @@
 //! A ConfigMap can be wrong at any time, and traffic must not stop for it: a bad
 //! value keeps the last good one of that key, and is named.
 
+mod observability;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use observability::{CONFIG_OBSERVABILITY, TraceProtocol, Tracing};
 pub use options::{Options, Secrets, cluster_suffix, found_cluster_suffix};
 pub(crate) use options::{PRIVATE_SERVICE, PUBLIC_SERVICE};
 
@@ -26,8 +28,9 @@ pub(crate) const ROUTING_CERTIFICATES: &str = "routing-serving-certs";
 /// Keys of a ConfigMap that only show what could stand there, as Knative has it.
 const EXAMPLE: &str = "_example";
 
-/// What `config-sluice` and `config-network` say, as plain data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What `config-sluice`, `config-network` and `config-observability` say, as plain
+/// data.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// `config-sluice`, `trusted-hops-count`: how many balancers in front of the
     /// external listeners append to `X-Forwarded-For`.
@@ -47,6 +50,8 @@ pub struct Settings {
     pub internal_certificate: Option<String>,
     /// `config-network`, `system-internal-tls`: backends speak TLS.
     pub system_internal_tls: bool,
+    /// `config-observability`, `tracing-…`: where Sluice's own spans go.
+    pub tracing: Tracing,
 }
 
 impl Default for Settings {
@@ -59,6 +64,7 @@ impl Default for Settings {
             https_port: 443,
             internal_certificate: None,
             system_internal_tls: false,
+            tracing: Tracing::default(),
         }
     }
 }
@@ -144,6 +150,7 @@ impl Settings {
         let data = data.unwrap_or(&none);
         let mut read = Self {
             system_internal_tls: self.system_internal_tls,
+            tracing: self.tracing.clone(),
             ..Self::default()
         };
         let mut faults = Vec::new();

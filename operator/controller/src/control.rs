@@ -24,8 +24,9 @@ use self::trust::Trust;
 use crate::config::Settings;
 use crate::gateways::Gateways;
 use crate::health::Health;
+use crate::inspect::{Planned, Question};
 use crate::report::{Judged, Report};
-use crate::watch::{CLASS_ANNOTATION, GatewayEndpoint, Input, SeenIngress, Source};
+use crate::watch::{CLASS_ANNOTATION, GatewayEndpoint, Input, Queued, SeenIngress, Source};
 
 /// Events waiting for the loop; watches wait beyond.
 pub(crate) const INPUTS: usize = 4096;
@@ -100,7 +101,11 @@ impl Control {
     }
 
     /// Goes round until every watch is gone.
-    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+    pub(crate) async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Queued>,
+        mut questions: mpsc::Receiver<Question>,
+    ) {
         let mut clock = tokio::time::interval_at(Instant::now() + CLOCK, CLOCK);
         let mut beat = tokio::time::interval(BEAT);
         loop {
@@ -110,39 +115,47 @@ impl Control {
             tokio::select! {
                 input = inputs.recv() => {
                     let Some(input) = input else { return };
-                    let since = Instant::now();
-                    self.take(input);
-                    self.gather(&mut inputs, since).await;
+                    let since = input.since;
+                    self.take_queued(input);
+                    self.gather(&mut inputs).await;
                     self.settle(since);
+                    self.health.settled();
                 }
                 _ = clock.tick() => {
                     self.world.set_now(Timestamp::now());
                     self.settle(Instant::now());
                 }
+                Some(question) = questions.recv() => self.pass_on(question),
                 _ = beat.tick() => {}
             }
         }
     }
 
     /// Takes what is there; of a burst also what comes within a moment.
-    async fn gather(&mut self, inputs: &mut mpsc::Receiver<Input>, since: Instant) {
+    async fn gather(&mut self, inputs: &mut mpsc::Receiver<Queued>) {
+        let begun = Instant::now();
         let mut taken = 1_usize;
         loop {
             while taken < INPUTS
                 && let Ok(input) = inputs.try_recv()
             {
-                self.take(input);
+                self.take_queued(input);
                 taken += 1;
             }
             if !(BURST..INPUTS).contains(&taken) {
                 return;
             }
-            match tokio::time::timeout_at(since + GATHER, inputs.recv()).await {
-                Ok(Some(input)) => self.take(input),
+            match tokio::time::timeout_at(begun + GATHER, inputs.recv()).await {
+                Ok(Some(input)) => self.take_queued(input),
                 Ok(None) | Err(_) => return,
             }
             taken += 1;
         }
+    }
+
+    fn take_queued(&mut self, queued: Queued) {
+        self.health.took(queued.since.elapsed());
+        self.take(queued.input);
     }
 
     pub(crate) fn take(&mut self, input: Input) {
@@ -229,6 +242,7 @@ impl Control {
         let faults = match source {
             Source::ConfigNetwork => self.settings.read_network(data),
             Source::ConfigSluice => self.settings.read_sluice(data),
+            Source::ConfigObservability => self.settings.read_observability(data),
             _ => Vec::new(),
         };
         for fault in faults {
@@ -259,10 +273,19 @@ impl Control {
         if std::mem::take(&mut self.slices_differ) {
             self.report(Report::Gateways(self.slices.clone()));
         }
+        let span = tracing::debug_span!(
+            "settle",
+            ingresses = tracing::field::Empty,
+            revision = tracing::field::Empty,
+            waited_ms = since.elapsed().as_millis() as u64,
+        );
+        let _settling = span.enter();
         let changes = self.world.settle();
+        span.record("ingresses", changes.plans.len());
         let first = !std::mem::replace(&mut self.opened, true);
         if first || !changes.is_empty() {
             self.publish(changes, since);
+            span.record("revision", self.revision);
         }
         for key in std::mem::take(&mut self.touched) {
             self.report_verdict(key, since);
@@ -314,6 +337,21 @@ impl Control {
             since,
         };
         self.report(Report::Judged(key, judged));
+    }
+
+    /// Adds what only the loop knows; the rest is the reporter's.
+    fn pass_on(&self, mut question: Question) {
+        if let Question::Ingress { key, planned, .. } = &mut question {
+            *planned = self.world.plan(key).map(|plan| Planned {
+                plan: Arc::clone(plan),
+                endpoints: plan
+                    .clusters
+                    .keys()
+                    .filter_map(|port| Some((port.clone(), self.world.endpoints_of(port)?.clone())))
+                    .collect(),
+            });
+        }
+        self.report(Report::Asked(question));
     }
 
     fn report(&self, report: Report) {

@@ -20,7 +20,7 @@ pub trait Gateways: Send + Sync + 'static {
     /// What the gateways hold, and what they refused.
     fn fleet(&self) -> watch::Receiver<FleetView>;
 
-    /// What an operator chose in `config-sluice` and `config-network`. Called
+    /// What an operator chose in ConfigMaps. Called
     /// before the first [`Gateways::publish`], and again whenever it differs.
     fn configure(&self, settings: &Settings) {
         let _ = settings;

@@ -79,10 +79,20 @@ pub struct Snapshot {
     pub readiness: Histogram,
     /// Events that the loop has not taken yet.
     pub queued_events: u64,
+    /// Events that the loop has taken since the start.
+    pub taken_events: u64,
+    /// How long events waited for the loop.
+    pub waited: Histogram,
+    /// How long the loop took for what it had taken at once.
+    pub processed: Histogram,
+    /// How long the loop has been at what it took last; nothing while it waits.
+    pub busy: Duration,
     /// Ingresses that wait for gateways to apply a revision.
     pub awaiting_gateways: u64,
     /// Probes and status writes that run or wait for their turn.
     pub running: u64,
+    /// Probes and status writes since the start.
+    pub started: u64,
     /// Statuses written.
     pub status_writes: u64,
     /// Statuses that someone else had changed meanwhile.
@@ -101,6 +111,7 @@ struct State {
     listed: BTreeSet<Source>,
     complaints: BTreeMap<Source, String>,
     opened: bool,
+    busy_since: Option<Instant>,
     snapshot: Snapshot,
 }
 
@@ -119,6 +130,7 @@ impl Default for Health {
                 listed: BTreeSet::new(),
                 complaints: BTreeMap::new(),
                 opened: false,
+                busy_since: None,
                 snapshot: Snapshot::default(),
             }),
         }
@@ -167,7 +179,12 @@ impl Health {
     /// All that is counted.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.state().snapshot.clone()
+        let state = self.state();
+        let busy = state.busy_since.map(|since| since.elapsed());
+        Snapshot {
+            busy: busy.unwrap_or_default(),
+            ..state.snapshot.clone()
+        }
     }
 
     pub(crate) fn beat(&self) {
@@ -196,6 +213,22 @@ impl Health {
 
     pub(crate) fn count(&self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.state().snapshot);
+    }
+
+    /// The loop took an event that waited so long.
+    pub(crate) fn took(&self, waited: Duration) {
+        let mut state = self.state();
+        state.busy_since.get_or_insert_with(Instant::now);
+        state.snapshot.taken_events += 1;
+        state.snapshot.waited.observe(waited);
+    }
+
+    /// The loop is done with all that it took.
+    pub(crate) fn settled(&self) {
+        let mut state = self.state();
+        if let Some(since) = state.busy_since.take() {
+            state.snapshot.processed.observe(since.elapsed());
+        }
     }
 
     pub(crate) fn propagated(&self, took: Duration) {

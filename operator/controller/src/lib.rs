@@ -1,7 +1,7 @@
 //! All talk with the API server, and what follows from it.
 //!
 //! *Reads* Ingresses of Sluice's class, what they name, the gateways' endpoints and
-//! two ConfigMaps, by watches; through [`Gateways`] what the gateways hold; and by
+//! three ConfigMaps, by watches; through [`Gateways`] what the gateways hold; and by
 //! probes whether they serve it. *Gives* each change of what is to be served to
 //! [`Gateways::publish`]; the status and the events of each Ingress, while this
 //! replica leads; readiness, liveness and counts in [`Health`]. *Never* speaks with
@@ -24,6 +24,7 @@ mod control;
 mod error;
 mod gateways;
 mod health;
+mod inspect;
 pub mod lease;
 pub mod probe;
 mod report;
@@ -38,12 +39,15 @@ mod fake_api;
 mod fake_cluster;
 
 pub use config::{
-    CONFIG_NETWORK, CONFIG_SLUICE, Options, Secrets, SettingFault, Settings, cluster_suffix,
-    found_cluster_suffix,
+    CONFIG_NETWORK, CONFIG_OBSERVABILITY, CONFIG_SLUICE, Options, Secrets, SettingFault, Settings,
+    TraceProtocol, Tracing, cluster_suffix, found_cluster_suffix,
 };
 pub use error::ControllerError;
 pub use gateways::{FleetView, GatewayRefusal, GatewayView, Gateways};
 pub use health::{BUCKETS, Health, Histogram, IngressState, Snapshot};
+pub use inspect::{
+    IngressView, Inspector, Planned, Questions, QuorumView, Unanswered, WaitsFor, inspector,
+};
 pub use report::Confirm;
-pub use run::run;
+pub use run::{Wires, run};
 pub use watch::Source;

@@ -4,6 +4,7 @@
 //! run beside it, so that a slow gateway or a slow API server holds up neither the
 //! decisions nor, far less, what is published.
 
+mod answer;
 mod confirm;
 mod entry;
 mod event;
@@ -22,10 +23,12 @@ use sluice_ir::{ObjectKey, Reason};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::config::Options;
 use crate::gateways::{FleetView, GatewayRefusal};
 use crate::health::{Health, IngressState};
+use crate::inspect::Question;
 use crate::probe::Unconfirmed;
 use crate::status::{Addresses, IngressStatus};
 use crate::watch::{GatewayEndpoint, Stored};
@@ -57,6 +60,8 @@ pub(crate) enum Report {
     Published(u64, Instant),
     /// The gateways' slices.
     Gateways(BTreeMap<ObjectKey, Vec<GatewayEndpoint>>),
+    /// Somebody wants to know something.
+    Asked(Question),
 }
 
 /// What ran beside the reporter.
@@ -193,6 +198,11 @@ impl<P: Confirm> Reporter<P> {
             Report::Gateways(slices) => {
                 self.slices = slices;
                 self.gather_quorum();
+            }
+            Report::Asked(question) => {
+                // What came before it may have changed what there is to say.
+                self.look();
+                self.answer(question);
             }
         }
     }
@@ -383,7 +393,8 @@ impl<P: Confirm> Reporter<P> {
         let (revision, generation) = (judged.revision, judged.generation);
         let prober = Arc::clone(&self.prober);
         let turn = Arc::clone(&self.probes);
-        let handle = self.running.spawn(async move {
+        let span = tracing::debug_span!("probe", ingress = %key, generation, revision);
+        let probed = async move {
             // Never closed; without a turn there is still something to ask.
             let _turn = turn.acquire_owned().await.ok();
             Done::Probed {
@@ -391,7 +402,9 @@ impl<P: Confirm> Reporter<P> {
                 generation,
                 result: prober.confirm(targets).await,
             }
-        });
+        };
+        let handle = self.running.spawn(probed.instrument(span));
+        self.health.count(|counts| counts.started += 1);
         self.owners.insert(handle.id(), (key.clone(), Work::Probe));
         entry.probing = Some(handle);
     }
@@ -409,10 +422,13 @@ impl<P: Confirm> Reporter<P> {
         };
         entry.writing = true;
         let turn = Arc::clone(&self.writes);
-        let handle = self.running.spawn(async move {
+        let span = tracing::debug_span!("write status", ingress = %key);
+        let written = async move {
             let _turn = turn.acquire_owned().await.ok();
             Done::Written(write.run().await)
-        });
+        };
+        let handle = self.running.spawn(written.instrument(span));
+        self.health.count(|counts| counts.started += 1);
         self.owners.insert(handle.id(), (key, Work::Write));
     }
 
@@ -455,7 +471,8 @@ impl<P: Confirm> Reporter<P> {
                         health.count(|counts| counts.probe_failures += 1);
                         tracing::debug!(ingress = %key, revision, "not confirmed: {error}");
                     }
-                    entry.probed(revision, generation, result.is_ok(), now);
+                    let failure = result.err().map(|error| error.to_string());
+                    entry.probed(revision, generation, failure, now);
                 }
             }
             (Ok((_, Done::Written(written))), Some(entry)) => {

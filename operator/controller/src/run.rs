@@ -14,11 +14,27 @@ use crate::control::{Control, INPUTS};
 use crate::error::ControllerError;
 use crate::gateways::Gateways;
 use crate::health::Health;
+use crate::inspect::Questions;
 use crate::report::{Confirm, Reporter};
 use crate::watch;
 
 #[cfg(test)]
 mod tests;
+
+/// What a controller is connected to beside the API server.
+#[must_use]
+pub struct Wires<P> {
+    /// Who carries plans to gateways.
+    pub gateways: Arc<dyn Gateways>,
+    /// Whether this replica writes statuses.
+    pub leader: watched::Receiver<bool>,
+    /// Who asks gateways whether they serve what they should.
+    pub prober: P,
+    /// What is told to probes and to those who measure.
+    pub health: Arc<Health>,
+    /// What somebody wants to know.
+    pub questions: Questions,
+}
 
 /// Watches, publishes, probes and reports until `shutdown` resolves. Statuses and
 /// events are written only while `leader` says so; all else every replica does.
@@ -30,12 +46,16 @@ mod tests;
 pub async fn run(
     client: Client,
     options: Options,
-    gateways: Arc<dyn Gateways>,
-    leader: watched::Receiver<bool>,
-    prober: impl Confirm,
-    health: Arc<Health>,
+    wires: Wires<impl Confirm>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ControllerError> {
+    let Wires {
+        gateways,
+        leader,
+        prober,
+        health,
+        questions,
+    } = wires;
     let world = World::new(options.translation()?, Timestamp::now());
     let (inputs, taken) = mpsc::channel(INPUTS);
     let (reports, told) = mpsc::unbounded_channel();
@@ -55,7 +75,7 @@ pub async fn run(
     // Dropped with this function, which ends all of them.
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
-        control.run(taken).await;
+        control.run(taken, questions.0).await;
         "the loop"
     });
     tasks.spawn(async move {

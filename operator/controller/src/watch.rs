@@ -23,9 +23,11 @@ use sluice_ir::ObjectKey;
 use sluice_translate::{Object, ObjectKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::config::{
-    CONFIG_NETWORK, CONFIG_SLUICE, Options, PRIVATE_SERVICE, ROUTING_CERTIFICATES, Secrets,
+    CONFIG_NETWORK, CONFIG_OBSERVABILITY, CONFIG_SLUICE, Options, PRIVATE_SERVICE,
+    ROUTING_CERTIFICATES, Secrets,
 };
 use crate::health::Health;
 use crate::status::IngressStatus;
@@ -55,6 +57,8 @@ pub enum Source {
     ConfigNetwork,
     /// Sluice's ConfigMap `config-sluice`.
     ConfigSluice,
+    /// Serving's ConfigMap `config-observability`.
+    ConfigObservability,
     /// Serving's Secret `routing-serving-certs`: the authority of its own
     /// certificates.
     RoutingCertificates,
@@ -66,7 +70,7 @@ pub enum Source {
 
 impl Source {
     /// All of them.
-    pub const ALL: [Source; 10] = [
+    pub const ALL: [Source; 11] = [
         Source::Ingresses,
         Source::Services,
         Source::Endpoints,
@@ -74,6 +78,7 @@ impl Source {
         Source::Secrets,
         Source::ConfigNetwork,
         Source::ConfigSluice,
+        Source::ConfigObservability,
         Source::RoutingCertificates,
         Source::TrustBundles,
         Source::Gateways,
@@ -88,7 +93,10 @@ impl Source {
             Source::Endpoints => "endpoints",
             Source::EndpointSlices | Source::Gateways => "endpointslices.discovery.k8s.io",
             Source::Secrets | Source::RoutingCertificates => "secrets",
-            Source::ConfigNetwork | Source::ConfigSluice | Source::TrustBundles => "configmaps",
+            Source::ConfigNetwork
+            | Source::ConfigSluice
+            | Source::ConfigObservability
+            | Source::TrustBundles => "configmaps",
         }
     }
 }
@@ -104,10 +112,28 @@ impl fmt::Display for Source {
             Source::Secrets => "secrets",
             Source::ConfigNetwork => CONFIG_NETWORK,
             Source::ConfigSluice => CONFIG_SLUICE,
+            Source::ConfigObservability => CONFIG_OBSERVABILITY,
             Source::RoutingCertificates => ROUTING_CERTIFICATES,
             Source::TrustBundles => "trust-bundles",
             Source::Gateways => "gateways",
         })
+    }
+}
+
+/// An event on its way to the loop.
+#[derive(Clone, Debug)]
+pub(crate) struct Queued {
+    pub(crate) input: Input,
+    pub(crate) since: Instant,
+}
+
+impl Queued {
+    /// One that came just now.
+    pub(crate) fn now(input: Input) -> Self {
+        Self {
+            input,
+            since: Instant::now(),
+        }
     }
 }
 
@@ -182,7 +208,7 @@ pub(crate) struct GatewayEndpoint {
 pub(crate) fn start(
     client: &Client,
     options: &Options,
-    inputs: &mpsc::Sender<Input>,
+    inputs: &mpsc::Sender<Queued>,
     health: &Arc<Health>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
@@ -233,6 +259,11 @@ pub(crate) fn start(
         Source::ConfigNetwork,
         Api::<Slim<ConfigMap>>::namespaced(client.clone(), &options.system_namespace),
         one(CONFIG_NETWORK)
+    );
+    watch!(
+        Source::ConfigObservability,
+        Api::<Slim<ConfigMap>>::namespaced(client.clone(), &options.system_namespace),
+        one(CONFIG_OBSERVABILITY)
     );
     watch!(
         Source::ConfigSluice,

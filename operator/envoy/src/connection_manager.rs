@@ -218,17 +218,21 @@ fn http_filter(name: &str, config: pb::Any) -> pb::HttpFilter {
 
 /// One JSON line per request, when it ends.
 fn access_log() -> pb::AccessLog {
-    const FIELDS: [(&str, &str); 17] = [
+    const FIELDS: [(&str, &str); 21] = [
+        ("attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
         ("authority", "%REQ(:AUTHORITY)%"),
         ("bytes_received", "%BYTES_RECEIVED%"),
         ("bytes_sent", "%BYTES_SENT%"),
         ("client", "%DOWNSTREAM_REMOTE_ADDRESS%"),
         ("duration_ms", "%DURATION%"),
+        ("first_byte_ms", "%RESPONSE_DURATION%"),
         ("flags", "%RESPONSE_FLAGS%"),
         ("method", "%REQ(:METHOD)%"),
+        ("namespace", "%REQ(KNATIVE-SERVING-NAMESPACE)%"),
         ("path", "%REQ(:PATH)%"),
         ("protocol", "%PROTOCOL%"),
         ("request_id", "%REQ(X-REQUEST-ID)%"),
+        ("revision", "%REQ(KNATIVE-SERVING-REVISION)%"),
         ("route", "%ROUTE_NAME%"),
         ("sni", "%REQUESTED_SERVER_NAME%"),
         ("status", "%RESPONSE_CODE%"),

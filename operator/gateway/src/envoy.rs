@@ -104,6 +104,11 @@ impl Envoy {
         // An Envoy that was killed leaves its socket; it must not answer for this one.
         run_dir::remove_if_there(&admin_socket)?;
 
+        // This process's own standard output belongs to what it prints.
+        let output = match &options.output {
+            Some(path) => run_dir::append_private(path)?.into(),
+            None => Stdio::null(),
+        };
         let mut command = launch::command(options.launcher.as_ref(), &options.binary);
         command
             .arg("--config-path")
@@ -113,10 +118,11 @@ impl Envoy {
             .arg("--disable-hot-restart")
             .args(["--log-level", options.log_level.name()])
             .args(["--log-format", log::FORMAT, "--log-format-escaped"])
+            // What is told of requests is told within a second, not ten.
+            .args(["--file-flush-interval-msec", "1000"])
             .args(["--drain-time-s", &options.drain_time.as_secs().to_string()])
             .stdin(Stdio::null())
-            // Standard output belongs to what this process prints.
-            .stdout(Stdio::null())
+            .stdout(output)
             .stderr(Stdio::piped())
             // A group of its own: Ctrl-C in a terminal goes to the whole group,
             // and would end Envoy before it is drained.

@@ -29,6 +29,9 @@ pub struct EnvoyOptions {
     /// Binds Envoy's life to this process; `None` leaves Envoy behind if this
     /// process is killed by SIGKILL.
     pub launcher: Option<Launcher>,
+    /// A file that standard output is added to, which is where a gateway tells of
+    /// requests; `None`: it is thrown away.
+    pub output: Option<PathBuf>,
     /// What Envoy is going to listen on, checked to be free before each start.
     pub listens: Vec<ListenAddress>,
 }
@@ -46,6 +49,7 @@ impl EnvoyOptions {
             drain_time: Duration::from_secs(600),
             log_level: LogLevel::Warning,
             launcher: None,
+            output: None,
             listens: Vec::new(),
         }
     }

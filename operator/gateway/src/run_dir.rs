@@ -113,6 +113,16 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), GatewayEr
         .map_err(GatewayError::file("writing", path))
 }
 
+/// Opens a file that only this user reads, to add to what is there.
+pub(crate) fn append_private(path: &Path) -> Result<fs::File, GatewayError> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(GatewayError::file("opening", path))
+}
+
 /// Removes what an earlier Envoy may have left.
 pub(crate) fn remove_if_there(path: &Path) -> Result<(), GatewayError> {
     match fs::remove_file(path) {

@@ -29,7 +29,7 @@ async fn it_is_started_as_asked_in_private() {
     assert_eq!(
         fs::read_to_string(fake.file("arguments")).unwrap().trim(),
         format!(
-            "--config-path {} --disable-hot-restart --log-level info --log-format [%l][%n] %v --log-format-escaped --drain-time-s 42 --concurrency 3",
+            "--config-path {} --disable-hot-restart --log-level info --log-format [%l][%n] %v --log-format-escaped --file-flush-interval-msec 1000 --drain-time-s 42 --concurrency 3",
             bootstrap.display()
         )
     );

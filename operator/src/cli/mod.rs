@@ -15,7 +15,11 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::traces;
 
 /// What Envoy and its supervision warn of is shown as events.
 const LOG: &str = "warn,envoy=error,sluice_gateway=error";
@@ -46,15 +50,19 @@ enum Command {
 /// Parses the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     let Cli { log_level, command } = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(log_level)
+    let (exporting, traces) = traces::layer();
+    let shown = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(wants_colour(&io::stderr()))
+        .with_filter(log_level);
+    tracing_subscriber::registry()
+        .with(exporting)
+        .with(shown)
         .init();
     let outcome = match command {
         Command::Dev(args) => dev::run(args),
         Command::Gateway(args) => gateway::run(args),
-        Command::Operator(args) => operator::run(args),
+        Command::Operator(args) => operator::run(args, traces),
         Command::Translate(args) => translate::run(&args),
         Command::ExecBound(args) => exec_bound::run(args),
     };

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::cli::signals::Signals;
 use crate::serve::{OperatorOptions, operator};
+use crate::traces::Traces;
 
 /// Turn a cluster's Knative Ingresses into the configuration of its gateways.
 ///
@@ -58,6 +59,10 @@ pub(super) struct Args {
     /// Port of /healthz, /readyz and /metrics.
     #[arg(long, value_name = "PORT", default_value_t = 9090)]
     http_port: u16,
+
+    /// Port of /status/v1, on the loopback alone: reach it by port-forward.
+    #[arg(long, value_name = "PORT", default_value_t = 9091)]
+    status_port: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -66,7 +71,7 @@ enum ReadSecrets {
     Labelled,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: Args, traces: Traces) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -79,7 +84,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             tracing::info!("told to end");
             stop.send_replace(true);
         });
-        operator(options(args), stopped).await?;
+        operator(options(args), traces, stopped).await?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -102,5 +107,6 @@ fn options(args: Args) -> OperatorOptions {
         xds: args.xds_port,
         enrolment: args.enrolment_port,
         http: args.http_port,
+        status: args.status_port,
     }
 }

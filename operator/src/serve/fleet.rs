@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sluice_controller::{FleetView, GatewayRefusal, GatewayView, Gateways, Settings};
+use sluice_controller::{FleetView, GatewayRefusal, GatewayView, Gateways, Settings, Tracing};
 use sluice_envoy::{Assembly, Edge, ProbeKey, Update, name};
 use sluice_identity::GatewayName;
 use sluice_ir::{Certificate, Host, ObjectKey};
@@ -17,6 +17,7 @@ pub(super) struct Fleet {
     publisher: Publisher,
     building: Mutex<Building>,
     view: watch::Sender<FleetView>,
+    tracing: watch::Sender<Tracing>,
 }
 
 struct Building {
@@ -40,7 +41,13 @@ impl Fleet {
                 opened: false,
             }),
             view: watch::Sender::new(FleetView::default()),
+            tracing: watch::Sender::new(Tracing::default()),
         }
+    }
+
+    /// Where spans are to go.
+    pub(super) fn tracing(&self) -> watch::Receiver<Tracing> {
+        self.tracing.subscribe()
     }
 
     /// Says what the streams say, for as long as the process lives.
@@ -92,6 +99,11 @@ impl Gateways for Fleet {
     }
 
     fn configure(&self, settings: &Settings) {
+        self.tracing.send_if_modified(|tracing| {
+            let differs = *tracing != settings.tracing;
+            tracing.clone_from(&settings.tracing);
+            differs
+        });
         let mut building = self.building();
         let edge = Edge {
             trusted_hops: settings.trusted_hops,
@@ -162,7 +174,7 @@ fn refusal(refused: &Quarantined) -> GatewayRefusal {
 }
 
 /// Whose a refused resource is; a scope's version says which table it leads to.
-fn owner(refused: &Quarantined) -> Option<ObjectKey> {
+pub(super) fn owner(refused: &Quarantined) -> Option<ObjectKey> {
     let by_name = name::owner(refused.kind, &refused.name);
     let by_table = || {
         let table = sluice_envoy::Content::table_of(&refused.version)?;
@@ -245,5 +257,16 @@ mod tests {
             ..Settings::default()
         });
         assert_eq!(publisher.revision(), Revision(2));
+        let mut tracing = fleet.tracing();
+        fleet.configure(&Settings {
+            access_log: true,
+            tracing: Tracing {
+                sampling_rate: 0.5,
+                ..Tracing::default()
+            },
+            ..Settings::default()
+        });
+        assert_eq!(publisher.revision(), Revision(2), "no gateway's business");
+        assert_eq!(tracing.borrow_and_update().sampling_rate, 0.5);
     }
 }

@@ -56,6 +56,12 @@ impl Place {
         self.folder.path().join("xds.sock")
     }
 
+    /// What the gateway tells of requests, where its edge asks for that.
+    #[must_use]
+    pub fn told(&self) -> PathBuf {
+        self.folder.path().join("requests.log")
+    }
+
     /// The folder, removed with the gateway.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -87,6 +93,7 @@ impl Gateway {
         })?;
         let options = EnvoyOptions {
             launcher: launcher(),
+            output: Some(place.told()),
             ..EnvoyOptions::new(binary.to_owned(), bootstrap, place.folder().to_owned())
         };
         let envoy = Envoy::start(options).await?;

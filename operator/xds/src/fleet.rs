@@ -1,6 +1,7 @@
 //! What the gateways hold and said, for those who wait for it.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use sluice_envoy::Kind;
 
@@ -48,6 +49,8 @@ pub struct Traffic {
     pub acks: u64,
     /// Responses refused.
     pub nacks: u64,
+    /// When a response was last acknowledged.
+    pub last_ack: Option<Instant>,
 }
 
 impl Fleet {

@@ -1,8 +1,9 @@
 //! The handle through which the world reaches gateways, and their answers come back.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sluice_envoy::Update;
+use sluice_envoy::{Kind, Update};
 use tokio::sync::watch;
 
 use crate::{Fleet, Node, Revision, Settings, Store, StreamId};
@@ -48,6 +49,12 @@ impl Publisher {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.lock().revision()
+    }
+
+    /// How many resources are published, by type.
+    #[must_use]
+    pub fn resources(&self) -> BTreeMap<Kind, usize> {
+        self.lock().resources()
     }
 
     /// A snapshot of all gateways.

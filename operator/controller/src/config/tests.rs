@@ -30,6 +30,7 @@ fn every_key_is_read() {
             https_port: 8443,
             internal_certificate: Some("own".into()),
             system_internal_tls: false,
+            tracing: Tracing::default(),
         }
     );
 }
@@ -187,4 +188,63 @@ fn a_suffix_that_is_no_name_is_named() {
         "cluster suffix: found \"a b\", which contains ' '; expected a DNS name such as \
          cluster.local"
     );
+}
+
+#[test]
+fn tracing_is_read_as_all_of_knative_reads_it() {
+    let mut settings = Settings::default();
+    let faults = settings.read_observability(Some(&data([
+        ("tracing-protocol", "http/protobuf"),
+        (
+            "tracing-endpoint",
+            "http://collector.observability:4318/v1/traces",
+        ),
+        ("tracing-sampling-rate", "0.1"),
+        ("metrics-protocol", "prometheus"),
+        ("_example", "tracing-protocol: nonsense"),
+    ])));
+    assert_eq!(faults, []);
+    let good = Tracing {
+        protocol: TraceProtocol::HttpProtobuf,
+        endpoint: "http://collector.observability:4318/v1/traces".into(),
+        sampling_rate: 0.1,
+    };
+    assert_eq!(settings.tracing, good);
+    for (protocol, endpoint, rate, key) in [
+        ("stdout", "", "1", "tracing-protocol"),
+        ("grpc", "", "1", "tracing-endpoint"),
+        ("grpc", "https://collector:4317", "1", "tracing-endpoint"),
+        (
+            "http/protobuf",
+            "http:///v1/traces",
+            "1",
+            "tracing-endpoint",
+        ),
+        ("none", "http://collector:4317", "1", "tracing-endpoint"),
+        (
+            "grpc",
+            "http://collector:4317",
+            "1.1",
+            "tracing-sampling-rate",
+        ),
+        (
+            "grpc",
+            "http://collector:4317",
+            "all",
+            "tracing-sampling-rate",
+        ),
+    ] {
+        let faults = settings.read_observability(Some(&data([
+            ("tracing-protocol", protocol),
+            ("tracing-endpoint", endpoint),
+            ("tracing-sampling-rate", rate),
+        ])));
+        assert_eq!(faults.len(), 1, "{protocol} {endpoint} {rate}");
+        assert_eq!(faults[0].key, key);
+        assert_eq!(settings.tracing, good, "the last good ones stay");
+    }
+    settings.read_sluice(Some(&data([("access-log", "true")])));
+    assert_eq!(settings.tracing, good, "another ConfigMap");
+    assert_eq!(settings.read_observability(None), []);
+    assert_eq!(settings.tracing, Tracing::default(), "gone: none");
 }

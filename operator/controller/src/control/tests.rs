@@ -121,6 +121,7 @@ impl Bench {
                 Report::Gone(key) => format!("gone {key}"),
                 Report::Published(revision, _) => format!("published {revision}"),
                 Report::Gateways(slices) => format!("gateways {}", slices.len()),
+                Report::Asked(_) => "asked".to_owned(),
             });
         }
         reports
@@ -578,11 +579,14 @@ async fn a_burst_is_gathered_into_few_publications() {
         ..
     } = bench;
     let (sender, inputs) = mpsc::channel(INPUTS);
-    let running = tokio::spawn(control.run(inputs));
+    let running = tokio::spawn(control.run(inputs, mpsc::channel(1).1));
     for index in 0..200 {
         let host = format!("h{index}.example");
         let seen = ingress(&format!("web-{index}"), CLASS, 1, &host);
-        sender.send(Input::Ingress(Box::new(seen))).await.unwrap();
+        sender
+            .send(Queued::now(Input::Ingress(Box::new(seen))))
+            .await
+            .unwrap();
     }
     drop(sender);
     running.await.unwrap();
@@ -598,7 +602,7 @@ async fn the_loop_beats_without_events() {
     let bench = Bench::new();
     let health = Arc::clone(&bench.health);
     let (_sender, inputs) = mpsc::channel(INPUTS);
-    let running = tokio::spawn(bench.control.run(inputs));
+    let running = tokio::spawn(bench.control.run(inputs, mpsc::channel(1).1));
     tokio::task::yield_now().await;
     let before = health.last_beat();
     tokio::time::sleep(BEAT * 2).await;

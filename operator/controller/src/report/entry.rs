@@ -75,6 +75,8 @@ pub(crate) struct Entry {
     pub(crate) writing: bool,
     /// Whether gateways confirmed what was judged last.
     confirmed: bool,
+    /// What the last round of probes found instead.
+    pub(crate) unconfirmed: Option<String>,
     probe_pause: Pause,
     write_pause: Pause,
     /// What of which generation events told.
@@ -139,6 +141,7 @@ impl Entry {
         if !same {
             self.stop_probing();
             self.confirmed = false;
+            self.unconfirmed = None;
             self.probe_pause = Pause::default();
             self.write_pause = Pause::default();
         }
@@ -266,7 +269,13 @@ impl Entry {
     }
 
     /// What a round of probes found.
-    pub(crate) fn probed(&mut self, revision: u64, generation: i64, is_ok: bool, now: Instant) {
+    pub(crate) fn probed(
+        &mut self,
+        revision: u64,
+        generation: i64,
+        failure: Option<String>,
+        now: Instant,
+    ) {
         let is_asked = self
             .judged
             .as_ref()
@@ -274,9 +283,9 @@ impl Entry {
         if !is_asked {
             return;
         }
-        if is_ok {
-            self.confirmed = true;
-        } else {
+        self.confirmed |= failure.is_none();
+        self.unconfirmed = failure;
+        if self.unconfirmed.is_some() {
             self.probe_pause.fail(now, LONGEST_PROBE_PAUSE);
         }
     }

@@ -23,44 +23,74 @@ pub(crate) struct Quorum {
     pub(crate) gateways: usize,
 }
 
+/// One gateway, as Kubernetes and its stream have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) ready: bool,
+    pub(crate) terminating: bool,
+    serving: bool,
+    /// The newest revision that it applied; 0 before the first.
+    acked: u64,
+}
+
+impl Member {
+    /// Whether it has to agree.
+    pub(crate) fn is_required(&self) -> bool {
+        (self.ready || self.serving) && !self.terminating
+    }
+}
+
+/// Every gateway that a slice or a stream names, by node id.
+pub(crate) fn members<'a>(
+    slices: &'a BTreeMap<ObjectKey, Vec<GatewayEndpoint>>,
+    fleet: &'a FleetView,
+) -> BTreeMap<&'a str, Member> {
+    let mut members: BTreeMap<&str, Member> = BTreeMap::new();
+    for endpoint in slices.values().flatten() {
+        let member = members.entry(&endpoint.node).or_default();
+        member.ready |= endpoint.ready && !endpoint.terminating;
+        member.terminating |= endpoint.terminating;
+        // Two stacks are two slices with the same pod: one address will do.
+        let address = member.address.map_or(endpoint.ip, |ip| ip.min(endpoint.ip));
+        member.address = Some(address);
+    }
+    for (node, view) in &fleet.gateways {
+        let member = members.entry(node).or_default();
+        member.serving = view.serving;
+        member.acked = view.acked.unwrap_or(0);
+    }
+    members
+}
+
 impl Quorum {
     pub(crate) fn of(
         slices: &BTreeMap<ObjectKey, Vec<GatewayEndpoint>>,
         fleet: &FleetView,
     ) -> Self {
-        let mut terminating = BTreeSet::new();
-        let mut addresses: BTreeMap<&str, IpAddr> = BTreeMap::new();
-        let mut required: BTreeSet<&str> = BTreeSet::new();
-        for endpoint in slices.values().flatten() {
-            let node = endpoint.node.as_str();
-            if endpoint.terminating {
-                terminating.insert(node);
-            } else if endpoint.ready {
-                required.insert(node);
+        let mut quorum = Self::default();
+        for member in members(slices, fleet).values() {
+            if member.is_required() {
+                let floor = quorum.floor.unwrap_or(u64::MAX);
+                quorum.floor = Some(member.acked.min(floor));
+                quorum.addresses.extend(member.address);
+                quorum.gateways += 1;
             }
-            // Two stacks are two slices with the same pod: one address will do.
-            addresses
-                .entry(node)
-                .and_modify(|ip| *ip = endpoint.ip.min(*ip))
-                .or_insert(endpoint.ip);
         }
-        let serving = fleet.gateways.iter().filter(|(_, view)| view.serving);
-        required.extend(serving.map(|(node, _)| node.as_str()));
-        required.retain(|node| !terminating.contains(node));
-        Self {
-            floor: required
-                .iter()
-                .map(|node| {
-                    let view = fleet.gateways.get(*node);
-                    view.and_then(|view| view.acked).unwrap_or(0)
-                })
-                .min(),
-            addresses: required
-                .iter()
-                .filter_map(|node| addresses.get(node).copied())
-                .collect(),
-            gateways: required.len(),
-        }
+        quorum
+    }
+
+    /// Who of them has not applied a revision.
+    pub(crate) fn behind(
+        slices: &BTreeMap<ObjectKey, Vec<GatewayEndpoint>>,
+        fleet: &FleetView,
+        revision: u64,
+    ) -> Vec<String> {
+        let members = members(slices, fleet).into_iter();
+        members
+            .filter(|(_, member)| member.is_required() && member.acked < revision)
+            .map(|(node, _)| node.to_owned())
+            .collect()
     }
 
     /// Whether all of them applied a revision; `None` without a gateway.

@@ -286,13 +286,13 @@ async fn a_probe_confirms_what_it_was_asked_about_and_nothing_newer() {
     let mut entry = Entry::default();
     entry.see(stored(2, None));
     entry.judge(judged(2, 5, None, since));
-    entry.probed(4, 1, true, since);
+    entry.probed(4, 1, None, since);
     assert_eq!(
         decided(&entry, Some(5), None).1,
         Wait::Probe,
         "an older one"
     );
-    entry.probed(5, 2, true, since);
+    entry.probed(5, 2, None, since);
     let ready = (
         Some(IngressState::Ready),
         Wait::Nothing,
@@ -315,7 +315,7 @@ async fn a_probe_that_failed_is_repeated_after_a_growing_pause() {
     let next = |entry: &Entry, now| next(entry, Some(5), None, start, now);
     let mut pauses = Vec::new();
     for _ in 0..10 {
-        entry.probed(5, 2, false, start);
+        entry.probed(5, 2, Some("404".into()), start);
         let paused = next(&entry, start);
         assert_eq!(paused.wait, Wait::Nothing);
         let until = paused.wake.unwrap();

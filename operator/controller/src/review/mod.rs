@@ -1,16 +1,21 @@
-//! Which gateway pod a service-account token belongs to.
+//! Which gateway pod a service-account token belongs to, and what a token opens.
 //!
 //! *Reads* a token. *Gives* the pod that the API server says it was made for.
 //! *Never* keeps the token, and never repeats it in an error.
 
+mod access;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use k8s_openapi::api::authentication::v1::{
+    TokenReview, TokenReviewSpec, TokenReviewStatus, UserInfo,
+};
 use kube::api::PostParams;
 use kube::{Api, Client};
+
+pub use access::{AccessError, AccessReviewer, STATUS_AUDIENCE};
 
 /// The audience that a token for the xDS port is made for.
 pub const XDS_AUDIENCE: &str = "sluice-xds";
@@ -136,29 +141,12 @@ impl TokenReviewer {
                 audience: self.audience.clone(),
             });
         }
-        // The server may quote what it was sent.
-        let without_token = |text: String| text.replace(token, "(the token)");
-        let unanswered = |detail| ReviewError::Unanswered { detail };
-        let review = TokenReview {
-            spec: TokenReviewSpec {
-                audiences: Some(vec![self.audience.clone()]),
-                token: Some(token.to_owned()),
-            },
-            ..TokenReview::default()
-        };
-        let api: Api<TokenReview> = Api::all(self.client.clone());
-        let params = PostParams::default();
-        let status = tokio::time::timeout(BOUND, api.create(&params, &review))
+        let status = reviewed(&self.client, token, &self.audience)
             .await
-            .map_err(|_| unanswered(format!("no answer within {BOUND:?}")))?
-            .map_err(|error| unanswered(without_token(error.to_string())))?
-            .status
-            .ok_or_else(|| unanswered("an answer without a status".to_owned()))?;
+            .map_err(|detail| ReviewError::Unanswered { detail })?;
         if status.authenticated != Some(true) {
             return Err(ReviewError::NotAuthenticated {
-                detail: status
-                    .error
-                    .map_or_else(|| "no reason given".to_owned(), without_token),
+                detail: status.error.unwrap_or_else(|| "no reason given".to_owned()),
                 audience: self.audience.clone(),
             });
         }
@@ -194,4 +182,31 @@ impl TokenReviewer {
             }),
         }
     }
+}
+
+/// What the API server says of a token, or what came instead, without the token.
+async fn reviewed(
+    client: &Client,
+    token: &str,
+    audience: &str,
+) -> Result<TokenReviewStatus, String> {
+    // The server may quote what it was sent.
+    let without_token = |text: String| text.replace(token, "(the token)");
+    let review = TokenReview {
+        spec: TokenReviewSpec {
+            audiences: Some(vec![audience.to_owned()]),
+            token: Some(token.to_owned()),
+        },
+        ..TokenReview::default()
+    };
+    let api: Api<TokenReview> = Api::all(client.clone());
+    let params = PostParams::default();
+    let mut status = tokio::time::timeout(BOUND, api.create(&params, &review))
+        .await
+        .map_err(|_| format!("no answer within {BOUND:?}"))?
+        .map_err(|error| without_token(error.to_string()))?
+        .status
+        .ok_or("an answer without a status")?;
+    status.error = status.error.map(without_token);
+    Ok(status)
 }

@@ -15,6 +15,7 @@ use super::*;
 use crate::fake_cluster::FakeCluster;
 use crate::gateways::{FleetView, GatewayRefusal, GatewayView};
 use crate::health::IngressState;
+use crate::inspect::{Inspector, Unanswered, WaitsFor, inspector};
 use crate::probe::{Found, Target, Unconfirmed};
 
 const CLASS: &str = "sluice.ingress.networking.knative.dev";
@@ -90,6 +91,7 @@ struct Lab {
     prober: Prober,
     health: Arc<Health>,
     leader: watch::Sender<bool>,
+    inspector: Inspector,
     task: JoinHandle<Result<(), ControllerError>>,
 }
 
@@ -116,13 +118,18 @@ impl Lab {
             cluster_suffix: "cluster.local".into(),
             ..Options::new("sluice-system", "pod")
         };
+        let (inspector, questions) = inspector();
+        let wires = Wires {
+            gateways: Arc::clone(&fleet) as Arc<dyn Gateways>,
+            leader: leader.subscribe(),
+            prober: prober.clone(),
+            health: Arc::clone(&health),
+            questions,
+        };
         let task = tokio::spawn(run(
             cluster.client(),
             options,
-            Arc::clone(&fleet) as Arc<dyn Gateways>,
-            leader.subscribe(),
-            prober.clone(),
-            Arc::clone(&health),
+            wires,
             std::future::pending(),
         ));
         Self {
@@ -131,6 +138,7 @@ impl Lab {
             prober,
             health,
             leader,
+            inspector,
             task,
         }
     }
@@ -555,11 +563,77 @@ async fn it_ends_when_told_and_not_before() {
     let ended = run(
         cluster.client(),
         Options::new("sluice-system", "pod"),
-        fleet,
-        leader,
-        prober,
-        Arc::default(),
+        Wires {
+            gateways: fleet,
+            leader,
+            prober,
+            health: Arc::default(),
+            questions: inspector().1,
+        },
         tokio::time::sleep(Duration::from_secs(30)),
     );
     assert!(ended.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_is_told_what_an_ingress_waits_for() {
+    let lab = Lab::usual();
+    *lab.fleet.applies.lock().unwrap() = false;
+    *lab.prober.confirms.lock().unwrap() = false;
+    lab.cluster.put("ingresses", ingress("web", 1, "app"));
+    lab.cluster.put("ingresses", ingress("bad", 1, "absent"));
+    until("partial", || lab.ready("bad").starts_with("False")).await;
+    let ask = || async {
+        let found = lab.inspector.ingresses(None).await.unwrap();
+        assert_eq!(found.len(), 2);
+        found.into_iter().find(|view| view.ingress.name == "web")
+    };
+    let web = ask().await.unwrap();
+    assert_eq!(web.state, Some(IngressState::Waiting));
+    assert_eq!(web.hash.as_ref().map(String::len), Some(64));
+    let revision = web.revision;
+    let gateways = vec![GATEWAY.to_owned()];
+    assert_eq!(
+        web.waits_for,
+        Some(WaitsFor::Revision { revision, gateways })
+    );
+    lab.fleet.apply();
+    rest().await;
+    let Some(WaitsFor::Probe { found: Some(found) }) = ask().await.unwrap().waits_for else {
+        panic!("{:?}", ask().await);
+    };
+    assert!(found.contains("found status 404"), "{found}");
+    *lab.prober.confirms.lock().unwrap() = true;
+    until("ready", || lab.ready("web") == "True").await;
+    assert_eq!(ask().await.unwrap().waits_for, None);
+    lab.fleet.view.send_modify(|fleet| fleet.gateways.clear());
+    lab.cluster.put("endpointslices", {
+        let mut empty = gateway_slice();
+        empty["endpoints"] = json!([]);
+        empty
+    });
+    lab.cluster.put("ingresses", ingress("late", 1, "app"));
+    until("late", || lab.ready("late") == "Unknown NoGateway").await;
+    let late = lab.inspector.ingress(ObjectKey::new("ns", "late")).await;
+    let (late, planned) = late.unwrap().unwrap();
+    assert_eq!(late.waits_for, Some(WaitsFor::Gateway));
+    let planned = planned.unwrap();
+    assert_eq!(planned.plan.hash, late.hash.unwrap());
+    assert_eq!(planned.endpoints.len(), 1, "those of its cluster");
+    let nobody = lab.inspector.ingress(ObjectKey::new("ns", "nobody")).await;
+    assert_eq!(nobody, Ok(None));
+    let other = lab.inspector.ingresses(Some("other".into())).await;
+    assert_eq!(other, Ok(Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_is_told_which_gateways_have_to_agree() {
+    let lab = Lab::usual();
+    until("listed", || lab.health.ready().is_ok()).await;
+    let gateways = lab.inspector.gateways().await.unwrap();
+    let gateway = &gateways[GATEWAY];
+    assert!(gateway.ready && gateway.required && !gateway.terminating);
+    assert_eq!(gateway.address, Some([10, 0, 0, 1].into()));
+    let (alone, _) = inspector();
+    assert_eq!(alone.gateways().await, Err(Unanswered));
 }

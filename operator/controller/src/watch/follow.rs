@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::relist::Relist;
 use super::slim::{Slim, Watched};
-use super::{Input, Source};
+use super::{Input, Queued, Source};
 use crate::health::Health;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -26,7 +26,7 @@ pub(crate) async fn follow<T: Watched>(
     source: Source,
     api: Api<Slim<T>>,
     config: watcher::Config,
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Queued>,
     health: Arc<Health>,
 ) {
     let mut events = pin!(watcher(api, config));
@@ -50,7 +50,7 @@ pub(crate) async fn follow<T: Watched>(
         }
         odd.tell(source, &event);
         for input in take(source, event, &mut relist) {
-            if inputs.send(input).await.is_err() {
+            if inputs.send(Queued::now(input)).await.is_err() {
                 return;
             }
         }

@@ -193,6 +193,15 @@ fn unknown_fields_are_named_and_refuse_nothing() {
     let (_, warnings) = self::seen(ingress(&many));
     assert_eq!(warnings.len(), 5);
     assert_eq!(warnings[4], "and 5 more unknown fields");
+    // What counts for nothing does not count in the hash either, as with Go.
+    let hash = |spec: Value| self::seen(ingress(&spec)).0.ingress.network_hash();
+    let rule = json!({ "hosts": ["a.example"], "http": { "paths": [] } });
+    let mut odd = rule.clone();
+    odd["http"]["retries"] = json!({ "attempts": 3 });
+    assert_eq!(
+        hash(json!({ "rules": [odd], "rulez": [] })),
+        hash(json!({ "rules": [rule] }))
+    );
 }
 
 #[test]

@@ -1,292 +1,358 @@
 //! The counters of all rooms in the text format of OpenMetrics. They are kept where
 //! they are counted; here they are only written, as of one moment.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Error};
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
 use sluice_controller::{BUCKETS, Histogram, Snapshot};
-use sluice_xds::Fleet;
+use sluice_envoy::Kind;
+use sluice_xds::{Fleet, Node, Traffic};
+
+/// What is written, as of one moment.
+#[derive(Debug)]
+pub(super) struct Moment {
+    pub(super) snapshot: Snapshot,
+    pub(super) fleet: Fleet,
+    /// How many resources are published, by type.
+    pub(super) resources: BTreeMap<Kind, usize>,
+}
 
 /// All metrics. Labels are names of states, reasons, types and gateways: nothing
 /// grows with the number of Ingresses.
-pub(super) fn written(snapshot: &Snapshot, fleet: &Fleet) -> String {
-    let mut page = Page(String::new());
-    controller(&mut page, snapshot);
-    gateways(&mut page, fleet);
-    page.line("# EOF");
-    page.0
+pub(super) fn written(moment: Moment) -> Result<String, Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(moment));
+    let mut page = String::new();
+    text::encode(&mut page, &registry)?;
+    Ok(page)
 }
 
-fn controller(page: &mut Page, snapshot: &Snapshot) {
-    page.family(
-        "sluice_ingresses",
-        "gauge",
-        "Ingresses of this class by what became of them",
-    );
-    for (state, count) in &snapshot.ingresses {
-        page.sample(
-            "sluice_ingresses",
-            &[("state", &format!("{state:?}"))],
-            *count,
-        );
-    }
-    page.family(
-        "sluice_rejections",
-        "gauge",
-        "rejections that stand, by reason",
-    );
-    for (reason, count) in &snapshot.rejections {
-        page.sample(
-            "sluice_rejections",
-            &[("reason", &reason.to_string())],
-            *count,
-        );
-    }
-    page.family(
-        "sluice_watch_events",
-        "counter",
-        "events by resource, those of lists included",
-    );
-    for (source, count) in &snapshot.watch_events {
-        page.sample(
-            "sluice_watch_events_total",
-            &[("resource", &source.to_string())],
-            *count,
-        );
-    }
-    page.family(
-        "sluice_watch_failures",
-        "counter",
-        "refused or broken lists and watches",
-    );
-    for (source, count) in &snapshot.watch_failures {
-        page.sample(
-            "sluice_watch_failures_total",
-            &[("resource", &source.to_string())],
-            *count,
-        );
-    }
-    for (name, help, value) in [
-        (
-            "sluice_revision",
-            "the revision published last",
-            snapshot.revision,
-        ),
-        (
-            "sluice_gateways",
-            "gateways that have to agree",
-            snapshot.gateways,
-        ),
-        (
-            "sluice_awaiting_gateways",
-            "ingresses that wait for gateways",
-            snapshot.awaiting_gateways,
-        ),
-        (
-            "sluice_leading",
-            "1 on the replica that writes statuses",
-            snapshot.leads.into(),
-        ),
-        (
-            "kn_workqueue_depth",
-            "events that the loop has not taken yet",
-            snapshot.queued_events,
-        ),
-        (
-            "kn_workqueue_unfinished_work",
-            "probes and status writes under way",
-            snapshot.running,
-        ),
-    ] {
-        page.family(name, "gauge", help);
-        page.sample(name, &[], value);
-    }
-    page.family(
-        "sluice_status_writes",
-        "counter",
-        "status writes by outcome",
-    );
-    for (outcome, count) in [
-        ("written", snapshot.status_writes),
-        ("conflict", snapshot.status_conflicts),
-        ("failed", snapshot.status_failures),
-    ] {
-        page.sample("sluice_status_writes_total", &[("outcome", outcome)], count);
-    }
-    page.family(
-        "sluice_probe_failures",
-        "counter",
-        "probes that did not find what they should",
-    );
-    page.sample("sluice_probe_failures_total", &[], snapshot.probe_failures);
-    page.histogram(
-        "sluice_propagation_seconds",
-        "from the first event of a change until every gateway had applied it",
-        &snapshot.propagation,
-    );
-    page.histogram(
-        "sluice_readiness_seconds",
-        "from the first event of a generation until it was found to be served",
-        &snapshot.readiness,
-    );
-}
-
-fn gateways(page: &mut Page, fleet: &Fleet) {
-    page.family("sluice_xds_streams", "gauge", "open streams of gateways");
-    page.sample("sluice_xds_streams", &[], fleet.nodes.len() as u64);
-    page.family(
-        "sluice_xds_quarantined",
-        "gauge",
-        "resources not sent since a gateway refused them",
-    );
-    page.sample(
-        "sluice_xds_quarantined",
-        &[],
-        fleet.quarantined.len() as u64,
-    );
-    type Read = fn(&sluice_xds::Traffic) -> u64;
-    let families: [(&str, &str, &str, Read); 7] = [
-        (
-            "sluice_xds_held",
-            "gauge",
-            "resources that a gateway holds",
-            |t| t.held as u64,
-        ),
-        (
-            "sluice_xds_due",
-            "gauge",
-            "resources to be sent or acknowledged",
-            |t| t.due as u64,
-        ),
-        (
-            "sluice_xds_sent",
-            "counter",
-            "resources sent on the present stream",
-            |t| t.sent,
-        ),
-        ("sluice_xds_sent_bytes", "counter", "bytes of these", |t| {
-            t.bytes
-        }),
-        (
-            "sluice_xds_removed",
-            "counter",
-            "removals sent on the present stream",
-            |t| t.removed,
-        ),
-        (
-            "sluice_xds_acks",
-            "counter",
-            "responses acknowledged",
-            |t| t.acks,
-        ),
-        ("sluice_xds_nacks", "counter", "responses refused", |t| {
-            t.nacks
-        }),
-    ];
-    for (family, kind, help, read) in families {
-        page.family(family, kind, help);
-        let name = match kind {
-            "counter" => format!("{family}_total"),
-            _ => family.to_owned(),
-        };
-        // One gateway has one stream, but for moments; the newest is shown.
-        let newest: std::collections::BTreeMap<&str, &sluice_xds::Node> = fleet
-            .nodes
-            .values()
-            .map(|node| (node.id.as_str(), node))
-            .collect();
-        for (gateway, node) in newest {
-            for (kind, traffic) in &node.kinds {
-                let labels = [("gateway", gateway), ("type", &kind.to_string())];
-                page.sample(&name, &labels, read(traffic));
-            }
-        }
+impl Collector for Moment {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let mut page = Page(encoder);
+        page.ingresses(&self.snapshot)?;
+        page.work(&self.snapshot)?;
+        page.gateways(self)
     }
 }
 
 /// A page of metrics in the making.
-struct Page(String);
+struct Page<'a>(DescriptorEncoder<'a>);
 
-impl Page {
-    fn line(&mut self, line: &str) {
-        self.0.push_str(line);
-        self.0.push('\n');
-    }
+/// A family without labels.
+const ALONE: [(&str, &str); 0] = [];
+/// Names of the two queues: what the loop takes, and what runs beside it.
+const EVENTS: [(&str, &str); 1] = [("name", "events")];
+const STATUSES: [(&str, &str); 1] = [("name", "statuses")];
 
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        self.line(&format!("# TYPE {name} {kind}"));
-        self.line(&format!("# HELP {name} {help}"));
-    }
+use MetricType::{Counter, Gauge};
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
-        self.value(name, labels, value);
-    }
-
-    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        self.0.push_str(name);
-        for (index, (label, text)) in labels.iter().enumerate() {
-            let before = if index == 0 { '{' } else { ',' };
-            // Writing into a string cannot fail.
-            let _ = write!(self.0, "{before}{label}=\"{}\"", escaped(text));
+impl Page<'_> {
+    fn ingresses(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.by(
+            Gauge,
+            (
+                "sluice_ingresses",
+                "Ingresses of this class by what became of them",
+            ),
+            "state",
+            snapshot
+                .ingresses
+                .iter()
+                .map(|(state, count)| (format!("{state:?}"), *count)),
+        )?;
+        self.by(
+            Gauge,
+            ("sluice_rejections", "Rejections that stand, by reason"),
+            "reason",
+            snapshot
+                .rejections
+                .iter()
+                .map(|(reason, count)| (reason.to_string(), *count)),
+        )?;
+        for (name, help, value) in [
+            (
+                "sluice_revision",
+                "The revision published last",
+                snapshot.revision,
+            ),
+            (
+                "sluice_gateways",
+                "Gateways that have to agree",
+                snapshot.gateways,
+            ),
+            (
+                "sluice_awaiting_gateways",
+                "Ingresses that wait for gateways",
+                snapshot.awaiting_gateways,
+            ),
+            (
+                "sluice_leading",
+                "1 on the replica that writes statuses",
+                snapshot.leads.into(),
+            ),
+        ] {
+            self.family(Gauge, name, help, [(ALONE, value)])?;
         }
-        let after = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.0, "{after} {value}");
+        self.histogram(
+            (
+                "sluice_propagation",
+                "From the first event of a change until every gateway had applied it",
+            ),
+            ALONE,
+            &snapshot.propagation,
+        )?;
+        self.histogram(
+            (
+                "sluice_readiness",
+                "From the first event of a generation until it was found to be served",
+            ),
+            ALONE,
+            &snapshot.readiness,
+        )
     }
 
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        self.family(name, "histogram", help);
-        let bucket = format!("{name}_bucket");
-        let mut sum = 0;
-        for (bound, count) in BUCKETS.iter().zip(histogram.buckets) {
-            sum += count;
-            self.sample(&bucket, &[("le", &bound.to_string())], sum);
+    fn work(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.by(
+            Counter,
+            (
+                "sluice_watch_events",
+                "Events by resource, those of lists included",
+            ),
+            "resource",
+            snapshot
+                .watch_events
+                .iter()
+                .map(|(source, count)| (source.to_string(), *count)),
+        )?;
+        self.by(
+            Counter,
+            (
+                "sluice_watch_failures",
+                "Refused or broken lists and watches",
+            ),
+            "resource",
+            snapshot
+                .watch_failures
+                .iter()
+                .map(|(source, count)| (source.to_string(), *count)),
+        )?;
+        let writes = [
+            ("written", snapshot.status_writes),
+            ("conflict", snapshot.status_conflicts),
+            ("failed", snapshot.status_failures),
+        ];
+        self.by(
+            Counter,
+            ("sluice_status_writes", "Status writes by outcome"),
+            "outcome",
+            writes
+                .into_iter()
+                .map(|(outcome, count)| (outcome.to_owned(), count)),
+        )?;
+        self.family(
+            Counter,
+            "sluice_probe_failures",
+            "Probes that did not find what they should",
+            [(ALONE, snapshot.probe_failures)],
+        )?;
+        // The names under which Knative's controllers show their queues.
+        self.family(
+            Gauge,
+            "kn_workqueue_depth",
+            "Number of current items in the queue",
+            [
+                (EVENTS, snapshot.queued_events),
+                (STATUSES, snapshot.running),
+            ],
+        )?;
+        self.family(
+            Counter,
+            "kn_workqueue_adds",
+            "Number of items added to the queue",
+            [
+                (EVENTS, snapshot.taken_events),
+                (STATUSES, snapshot.started),
+            ],
+        )?;
+        let retries =
+            snapshot.status_conflicts + snapshot.status_failures + snapshot.probe_failures;
+        self.family(
+            Counter,
+            "kn_workqueue_retries",
+            "Number of items re-added to the queue",
+            [(STATUSES, retries)],
+        )?;
+        self.histogram(
+            (
+                "kn_workqueue_queue_duration",
+                "How long an item stays in workqueue",
+            ),
+            EVENTS,
+            &snapshot.waited,
+        )?;
+        self.histogram(
+            (
+                "kn_workqueue_process_duration",
+                "How long processing what was taken at once took",
+            ),
+            EVENTS,
+            &snapshot.processed,
+        )?;
+        // One loop: what is unfinished is what runs longest.
+        let busy = snapshot.busy.as_secs_f64();
+        for (name, help) in [
+            (
+                "kn_workqueue_unfinished_work",
+                "How long the work in progress has taken",
+            ),
+            (
+                "kn_workqueue_longest_running_processor",
+                "How long the longest of it has taken",
+            ),
+        ] {
+            let mut family = self
+                .0
+                .encode_descriptor(name, help, Some(&Unit::Seconds), Gauge)?;
+            family.encode_family(&EVENTS)?.encode_gauge(&busy)?;
         }
-        self.sample(&bucket, &[("le", "+Inf")], histogram.count());
-        self.value(&format!("{name}_sum"), &[], histogram.sum);
-        self.sample(&format!("{name}_count"), &[], histogram.count());
+        Ok(())
     }
-}
 
-fn escaped(label: &str) -> String {
-    label
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
-}
+    fn gateways(&mut self, moment: &Moment) -> Result<(), Error> {
+        let Moment {
+            fleet, resources, ..
+        } = moment;
+        self.by(
+            Gauge,
+            ("sluice_xds_resources", "Resources as published, by type"),
+            "type",
+            resources
+                .iter()
+                .map(|(kind, count)| (kind.to_string(), *count as u64)),
+        )?;
+        for (name, help, count) in [
+            (
+                "sluice_xds_streams",
+                "Open streams of gateways",
+                fleet.nodes.len(),
+            ),
+            (
+                "sluice_xds_quarantined",
+                "Resources not sent since a gateway refused them",
+                fleet.quarantined.len(),
+            ),
+        ] {
+            self.family(Gauge, name, help, [(ALONE, count as u64)])?;
+        }
+        // One gateway has one stream, but for moments; the newest is shown.
+        let newest: BTreeMap<&str, &Node> = fleet
+            .nodes
+            .values()
+            .map(|node| (node.id.as_str(), node))
+            .collect();
+        type Read = fn(&Traffic) -> u64;
+        let families: [(MetricType, &str, &str, Read); 7] = [
+            (
+                Gauge,
+                "sluice_xds_held",
+                "Resources that a gateway holds",
+                |t| t.held as u64,
+            ),
+            (
+                Gauge,
+                "sluice_xds_due",
+                "Resources to be sent or acknowledged",
+                |t| t.due as u64,
+            ),
+            (
+                Counter,
+                "sluice_xds_sent",
+                "Resources sent on the present stream",
+                |t| t.sent,
+            ),
+            (Counter, "sluice_xds_sent_bytes", "Bytes of these", |t| {
+                t.bytes
+            }),
+            (
+                Counter,
+                "sluice_xds_removed",
+                "Removals sent on the present stream",
+                |t| t.removed,
+            ),
+            (Counter, "sluice_xds_acks", "Responses acknowledged", |t| {
+                t.acks
+            }),
+            (Counter, "sluice_xds_nacks", "Responses refused", |t| {
+                t.nacks
+            }),
+        ];
+        for (kind, name, help, read) in families {
+            let traffic = newest.iter().flat_map(|(gateway, node)| {
+                node.kinds
+                    .iter()
+                    .map(|(of_type, traffic)| (*gateway, of_type.to_string(), traffic))
+            });
+            let samples = traffic.map(|(gateway, of_type, traffic)| {
+                let labels = [("gateway", gateway.to_owned()), ("type", of_type)];
+                (labels, read(traffic))
+            });
+            self.family(kind, name, help, samples)?;
+        }
+        Ok(())
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// A family with one label.
+    fn by(
+        &mut self,
+        kind: MetricType,
+        (name, help): (&str, &str),
+        label: &str,
+        samples: impl Iterator<Item = (String, u64)>,
+    ) -> Result<(), Error> {
+        let samples = samples.map(|(value, count)| ([(label, value)], count));
+        self.family(kind, name, help, samples)
+    }
 
-    #[test]
-    fn buckets_add_up_and_labels_are_escaped() {
-        let histogram = Histogram {
-            buckets: [1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-            longer: 1,
-            sum: 31.5,
-        };
-        let mut page = Page(String::new());
-        page.histogram("took_seconds", "how long", &histogram);
-        page.sample("odd", &[("a", "x\"\\\n"), ("b", "y")], 1);
-        assert!(
-            page.0.contains("took_seconds_bucket{le=\"0.025\"} 3\n"),
-            "{}",
-            page.0
-        );
-        assert!(
-            page.0.contains("took_seconds_bucket{le=\"30\"} 3\n"),
-            "{}",
-            page.0
-        );
-        assert!(
-            page.0.contains("took_seconds_bucket{le=\"+Inf\"} 4\n"),
-            "{}",
-            page.0
-        );
-        assert!(page.0.contains("took_seconds_sum 31.5\n"), "{}", page.0);
-        assert!(
-            page.0.ends_with("odd{a=\"x\\\"\\\\\\n\",b=\"y\"} 1\n"),
-            "{}",
-            page.0
-        );
+    fn family<L: AsRef<str>, V: AsRef<str>, const N: usize>(
+        &mut self,
+        kind: MetricType,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = ([(L, V); N], u64)>,
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in samples {
+            let labels = labels
+                .each_ref()
+                .map(|(label, text)| (label.as_ref(), text.as_ref()));
+            let mut sample: MetricEncoder<'_> = family.encode_family(&labels)?;
+            match kind {
+                Counter => sample.encode_counter::<NoLabelSet, _, u64>(&value, None)?,
+                _ => sample.encode_gauge(&value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn histogram<const N: usize>(
+        &mut self,
+        (name, help): (&str, &str),
+        labels: [(&str, &str); N],
+        histogram: &Histogram,
+    ) -> Result<(), Error> {
+        let bounds = BUCKETS.into_iter().zip(histogram.buckets);
+        let buckets: Vec<(f64, u64)> = bounds.chain([(f64::INFINITY, histogram.longer)]).collect();
+        let unit = Some(&Unit::Seconds);
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        family
+            .encode_family(&labels)?
+            .encode_histogram::<NoLabelSet>(histogram.sum, histogram.count(), &buckets, None)
     }
 }

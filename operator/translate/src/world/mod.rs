@@ -281,6 +281,12 @@ impl World {
         self.endpoints.values()
     }
 
+    /// Endpoints of one cluster in use, as of the last settling.
+    #[must_use]
+    pub fn endpoints_of(&self, port: &ServicePort) -> Option<&Endpoints> {
+        self.endpoints.get(port)
+    }
+
     /// The Ingress that owns a host on a side.
     #[must_use]
     pub fn owner(&self, side: Side, host: &Host) -> Option<&ObjectKey> {

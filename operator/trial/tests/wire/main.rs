@@ -13,6 +13,7 @@
     reason = "every item here is part of a test, whose failure is its message"
 )]
 
+mod access_log;
 mod backend_tls;
 mod changes;
 mod companion;

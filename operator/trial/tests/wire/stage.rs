@@ -58,8 +58,14 @@ pub async fn stage() -> Option<Stage> {
 
 /// The same with other settings of the xDS server.
 pub async fn stage_with(settings: Settings) -> Option<Stage> {
+    stage_at(settings, |_| ()).await
+}
+
+/// The same with another edge.
+pub async fn stage_at(settings: Settings, change: impl FnOnce(&mut Edge)) -> Option<Stage> {
     let envoy = envoy()?;
-    let place = Place::new().unwrap();
+    let mut place = Place::new().unwrap();
+    change(place.edge_mut());
     let socket = place.xds_socket();
     let server = Server::start(place.edge(), &socket, settings, Vec::new()).unwrap();
     let gateway = Gateway::start(&envoy, place).await.unwrap();

@@ -135,6 +135,13 @@ impl Store {
         self.quarantine.iter().filter(current).cloned().collect()
     }
 
+    /// How many resources there are, by type.
+    #[must_use]
+    pub fn resources(&self) -> BTreeMap<Kind, usize> {
+        let count = |kind: Kind| (kind, self.entries[kind as usize].len());
+        Kind::ALL.into_iter().map(count).collect()
+    }
+
     pub(crate) fn quarantine_epoch(&self) -> u64 {
         self.quarantine_epoch
     }

@@ -135,6 +135,9 @@ impl Stream {
         if store.revision() == Revision(0) {
             return Vec::new();
         }
+        for kind in Kind::ALL {
+            self.types[kind].time_acks(now);
+        }
         self.look_for_news(store);
         let mut responses = Vec::new();
         self.let_clusters_go(now);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use sluice_envoy::{Content, Kind};
 
@@ -32,6 +33,8 @@ pub(super) struct Subscription {
     /// Whether the gateway has ever had an answer for this type.
     pub(super) answered: bool,
     pub(super) traffic: Traffic,
+    /// Acknowledgements that were given a time.
+    timed_acks: u64,
 }
 
 /// A response that waits for its ACK.
@@ -80,6 +83,14 @@ impl Subscription {
     /// The version that it acknowledged.
     pub(super) fn version(&self, name: &str) -> Option<&str> {
         self.held.get(name).map(String::as_str)
+    }
+
+    /// Gives acknowledgements that came since the last call their time.
+    pub(super) fn time_acks(&mut self, now: Instant) {
+        if self.timed_acks != self.traffic.acks {
+            self.timed_acks = self.traffic.acks;
+            self.traffic.last_ack = Some(now);
+        }
     }
 
     pub(super) fn traffic(&self) -> Traffic {
