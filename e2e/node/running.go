@@ -47,7 +47,7 @@ func clean(folders layout.Folders) error {
 			return err
 		}
 	}
-	if err := cgroup.Remove(); err != nil {
+	if err := cgroup.Remove(folders.Cgroup()); err != nil {
 		return err
 	}
 	// The node's mounts are seen by the node only. Were one here nevertheless, what is

@@ -106,7 +106,7 @@ func begin(folders layout.Folders, logs string, progress *step.Progress) (node *
 		if err := clean(folders); err != nil {
 			return "", err
 		}
-		if err := cgroup.Ensure(); err != nil {
+		if err := cgroup.Ensure(folders.Cgroup()); err != nil {
 			return "", err
 		}
 		if node, err = supervisor.Start(folders, logs); err != nil {

@@ -1,7 +1,7 @@
 // Package cgroup makes and removes the one cgroup below which all pods of the node are.
 //
 // Reads: /proc/self/mountinfo.
-// Gives: Name, in every hierarchy of the machine, version 1 or 2.
+// Gives: a cgroup of a name, in every hierarchy of the machine, version 1 or 2.
 // Never: moves a process.
 package cgroup
 
@@ -16,9 +16,6 @@ import (
 	"syscall"
 	"time"
 )
-
-// Name of the cgroup, as the kubelet is told it.
-const Name = "/sluice-node"
 
 type hierarchy struct {
 	path string
@@ -62,7 +59,7 @@ func parse(mountinfo string) []hierarchy {
 }
 
 // Ensure makes the cgroup in every hierarchy.
-func Ensure() error {
+func Ensure(name string) error {
 	all, err := hierarchies()
 	if err != nil {
 		return err
@@ -73,7 +70,7 @@ func Ensure() error {
 				return err
 			}
 		}
-		own := filepath.Join(h.path, Name)
+		own := filepath.Join(h.path, name)
 		if err := os.Mkdir(own, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -115,14 +112,14 @@ func delegate(root string) error {
 }
 
 // Remove takes the cgroup and all below it away again. No process may be left in it.
-func Remove() error {
+func Remove(name string) error {
 	all, err := hierarchies()
 	if err != nil {
 		return err
 	}
 	for _, h := range all {
 		var folders []string
-		err := filepath.WalkDir(filepath.Join(h.path, Name), func(path string, entry fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(h.path, name), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}

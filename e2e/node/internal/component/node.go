@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"sluice/e2e/node/internal/cgroup"
 	"sluice/e2e/node/internal/layout"
 	"sluice/e2e/node/internal/pki"
 	"sluice/e2e/node/internal/supervisor"
@@ -103,7 +102,7 @@ func (w writer) kubelet() (supervisor.Spec, error) {
 		"resolvConf":               resolver,
 		"containerRuntimeEndpoint": "unix://" + layout.ContainerdSocket,
 		"cgroupDriver":             "cgroupfs",
-		"cgroupRoot":               cgroup.Name,
+		"cgroupRoot":               w.folders.Cgroup(),
 		// Version 1 is refused by default; a machine has what it has.
 		"failCgroupV1": false,
 		"failSwapOn":   false,

@@ -2,11 +2,13 @@
 // addresses inside the node's own network.
 //
 // Reads: XDG_CACHE_HOME, HOME.
-// Gives: paths and addresses; the one place where they are decided.
+// Gives: paths, addresses and the cgroup; the one place where they are decided.
 // Never: makes a folder or opens a file.
 package layout
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -69,7 +71,7 @@ func Find() (Folders, error) {
 	if base, err = resolve(base); err != nil {
 		return Folders{}, err
 	}
-	folders := Folders{Cache: filepath.Join(base, "sluice", "node")}
+	folders := Folders{Cache: below(base)}
 	for _, hidden := range []string{"/run", "/var/run", "/var/lib", "/var/log"} {
 		if strings.HasPrefix(folders.Cache+"/", hidden+"/") {
 			return Folders{}, fmt.Errorf("cache folder %s lies below %s, which the node hides; set XDG_CACHE_HOME elsewhere", folders.Cache, hidden)
@@ -90,6 +92,20 @@ func resolve(path string) (string, error) {
 	}
 	return resolved, err
 }
+
+// Cgroup that all pods of the node are below, as the kubelet is told it. It is all that
+// nodes of several cache folders share of the machine, so each has one of its own.
+func (f Folders) Cgroup() string {
+	const name = "/" + NodeName
+	if home, err := resolve(filepath.Join(os.Getenv("HOME"), ".cache")); err == nil && f.Cache == below(home) {
+		return name
+	}
+	hash := sha256.Sum256([]byte(f.Cache))
+	return name + "-" + hex.EncodeToString(hash[:4])
+}
+
+// below is the node's folder in a folder of caches.
+func below(base string) string { return filepath.Join(base, "sluice", "node") }
 
 // Artifacts holds what is built, each in a folder named by a hash of all it is made of.
 func (f Folders) Artifacts() string { return filepath.Join(f.Cache, "artifacts") }

@@ -50,3 +50,30 @@ func TestWhereANodeCannotBe(t *testing.T) {
 		t.Error("found folders with neither variable set")
 	}
 }
+
+// Two nodes of one machine are those of two cache folders.
+func TestEachCacheFolderHasACgroupOfItsOwn(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	find := func(cache string) string {
+		t.Setenv("XDG_CACHE_HOME", cache)
+		folders, err := Find()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return folders.Cgroup()
+	}
+	if found := find(""); found != "/sluice-node" {
+		t.Errorf("the default folder's is %s, expected /sluice-node", found)
+	}
+	if found := find(filepath.Join(home, ".cache")); found != "/sluice-node" {
+		t.Errorf("the default folder's, named, is %s, expected /sluice-node", found)
+	}
+	one, other := find(filepath.Join(home, "one")), find(filepath.Join(home, "other"))
+	if one == other || !strings.HasPrefix(one, "/sluice-node-") || !strings.HasPrefix(other, "/sluice-node-") {
+		t.Errorf("those of two other folders are %s and %s, expected two below /sluice-node-", one, other)
+	}
+	if again := find(filepath.Join(home, "one")); again != one {
+		t.Errorf("found %s again as %s", one, again)
+	}
+}
