@@ -318,6 +318,8 @@ impl<P: Confirm> Reporter<P> {
             };
             let next = entry.next(&Scene {
                 quorum: &self.quorum,
+                slices: &self.slices,
+                fleet: &self.fleet,
                 refusal: self.refused.get(&key),
                 addresses: &self.addresses,
                 leads_since: self.leads_since,

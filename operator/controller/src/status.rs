@@ -121,8 +121,9 @@ pub(crate) enum Finding<'a> {
     Partial(&'a Verdict),
     /// There is no gateway to serve it.
     NoGateway,
-    /// Gateways do not serve it all yet, as far as is known.
-    Waiting,
+    /// Gateways do not serve it all yet, as far as is known; and what has been missing
+    /// for long.
+    Waiting(Option<&'a str>),
     /// Every gateway serves it.
     Served,
 }
@@ -169,7 +170,7 @@ impl IngressStatus {
         addresses: &Addresses,
         now: Timestamp,
     ) -> Self {
-        let waits = matches!(finding, Finding::Waiting | Finding::NoGateway);
+        let waits = matches!(finding, Finding::Waiting(_) | Finding::NoGateway);
         if waits && self.is_ready(generation) {
             return self.clone();
         }
@@ -254,14 +255,14 @@ impl Outlook {
 fn outcome_of(finding: Finding<'_>) -> (Outlook, Outlook) {
     match finding {
         Finding::Served => (Outlook::TRUE, Outlook::TRUE),
-        Finding::Waiting => (
-            Outlook::TRUE,
-            Outlook::new(
-                "Unknown",
-                "Uninitialized",
-                "waiting until every gateway serves this generation",
-            ),
-        ),
+        Finding::Waiting(missing) => {
+            let mut message = "waiting until every gateway serves this generation".to_owned();
+            if let Some(missing) = missing {
+                message = cut(format!("{message}: {missing}"));
+            }
+            let waiting = Outlook::new("Unknown", "Uninitialized", message);
+            (Outlook::TRUE, waiting)
+        }
         Finding::NoGateway => (
             Outlook::TRUE,
             Outlook::new(

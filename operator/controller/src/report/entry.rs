@@ -1,6 +1,6 @@
 //! One Ingress on its way to a status.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +13,18 @@ use super::Work;
 use super::event::Notice;
 use super::quorum::Quorum;
 use super::write::Written;
-use crate::gateways::GatewayRefusal;
+use crate::gateways::{FleetView, GatewayRefusal};
 use crate::health::IngressState;
 use crate::status::{Addresses, Finding, IngressStatus};
-use crate::watch::Stored;
+use crate::watch::{GatewayEndpoint, Stored};
 
 /// How long gateways may take before a status says that they are waited for. Most
 /// are through sooner, and one write does for both.
 const GRACE: Duration = Duration::from_millis(200);
+/// How long gateways may take before a status names those that are waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many of them it names.
+const NAMED: usize = 3;
 /// Rejections of one generation that become events.
 const NOTICES: usize = 16;
 
@@ -89,6 +93,9 @@ pub(crate) struct Entry {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scene<'a> {
     pub(crate) quorum: &'a Quorum,
+    /// What names who of them is behind.
+    pub(crate) slices: &'a BTreeMap<ObjectKey, Vec<GatewayEndpoint>>,
+    pub(crate) fleet: &'a FleetView,
     /// Where a gateway refused what was built for the Ingress.
     pub(crate) refusal: Option<&'a GatewayRefusal>,
     pub(crate) addresses: &'a Addresses,
@@ -181,6 +188,7 @@ impl Entry {
             leads_since,
             now,
             time,
+            ..
         } = *scene;
         let nothing = Next {
             state: None,
@@ -199,6 +207,12 @@ impl Entry {
             };
         }
         let generation = judged.generation;
+        let patient_until = Some(judged.since.max(leads_since) + PATIENCE).filter(|end| *end > now);
+        let missing = match patient_until {
+            Some(_) => None,
+            None => self.missing(judged.revision, scene),
+        };
+        let waiting = Finding::Waiting(missing.as_deref());
         let (finding, wait) = match Finding::at_once(&judged.verdict, refusal) {
             Some(finding) => (finding, Wait::Nothing),
             None if self.confirmed || stored.status.is_ready(generation) => {
@@ -206,8 +220,8 @@ impl Entry {
             }
             None => match quorum.has_applied(judged.revision) {
                 None => (Finding::NoGateway, Wait::Revision(judged.revision)),
-                Some(false) => (Finding::Waiting, Wait::Revision(judged.revision)),
-                Some(true) => (Finding::Waiting, Wait::Probe),
+                Some(false) => (waiting, Wait::Revision(judged.revision)),
+                Some(true) => (waiting, Wait::Probe),
             },
         };
         let mut next = Next {
@@ -221,6 +235,9 @@ impl Entry {
             next.wait = Wait::Nothing;
             next.wake = Some(until);
         }
+        if matches!(finding, Finding::Waiting(_)) {
+            next.wake = sooner(next.wake, patient_until);
+        }
         let status = stored.status.to_say(generation, finding, addresses, time);
         if status == stored.status || self.writing {
             return next;
@@ -230,10 +247,26 @@ impl Entry {
         let grace = Some(judged.since.max(leads_since) + GRACE).filter(|end| waits && *end > now);
         match self.write_pause.holds(now).max(grace) {
             // An earlier look for another reason will find this again.
-            Some(until) => next.wake = Some(next.wake.map_or(until, |wake| wake.min(until))),
+            until @ Some(_) => next.wake = sooner(next.wake, until),
             None => next.write = Some(status),
         }
         next
+    }
+
+    /// What keeps gateways from being known to serve a revision.
+    fn missing(&self, revision: u64, scene: &Scene<'_>) -> Option<String> {
+        if scene.quorum.has_applied(revision) != Some(false) {
+            let found = self.unconfirmed.as_ref()?;
+            return Some(format!("a probe found {found}"));
+        }
+        let behind = Quorum::behind(scene.slices, scene.fleet, revision);
+        let named = behind.iter().take(NAMED).map(String::as_str);
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = match behind.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(format!("not acknowledged yet by {named}{more}"))
     }
 
     /// What of the judged generation events have not told.
@@ -325,6 +358,11 @@ impl Entry {
     }
 }
 
+/// The earlier of two moments.
+fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
 fn rejection_of(refusal: &GatewayRefusal) -> Rejection {
     let GatewayRefusal {
         kind,
@@ -348,7 +386,7 @@ fn state_of(finding: Finding<'_>) -> IngressState {
         Finding::GatewayRefused(_) => IngressState::GatewayRefused,
         Finding::Partial(_) => IngressState::Partial,
         Finding::NoGateway => IngressState::NoGateway,
-        Finding::Waiting => IngressState::Waiting,
+        Finding::Waiting(_) => IngressState::Waiting,
         Finding::Served => IngressState::Ready,
     }
 }

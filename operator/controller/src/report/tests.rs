@@ -8,6 +8,7 @@ use serde_json::json;
 use sluice_ir::{Plan, Rejection, Verdict};
 
 use super::*;
+use crate::gateways::GatewayView;
 use crate::status::IngressStatus;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -75,8 +76,25 @@ fn next(
     leads_since: Instant,
     now: Instant,
 ) -> Next {
+    let slices = ["a", "b", "c", "d", "e"].map(|pod| GatewayEndpoint {
+        node: pod.into(),
+        ip: IpAddr::from([10, 0, 0, 1]),
+        ready: true,
+        terminating: false,
+    });
     entry.next(&Scene {
         quorum: &quorum(floor),
+        slices: &BTreeMap::from([(ObjectKey::new("n", "s"), slices.into())]),
+        fleet: &FleetView {
+            gateways: BTreeMap::from([(
+                "b".to_owned(),
+                GatewayView {
+                    acked: Some(5),
+                    serving: true,
+                },
+            )]),
+            refused: Vec::new(),
+        },
         refusal,
         addresses: &addresses(),
         leads_since,
@@ -355,6 +373,39 @@ async fn unknown_is_not_written_at_once_but_what_is_wrong_is() {
     );
     entry.judge(judged(2, 5, Some(Reason::ServiceMissing), start));
     assert!(at(&entry, 0).write.is_some());
+}
+
+#[tokio::test]
+async fn what_is_waited_for_long_is_named() {
+    let start = Instant::now();
+    let mut entry = Entry::default();
+    entry.see(stored(2, None));
+    entry.judge(judged(2, 5, None, start));
+    let message = |entry: &Entry, floor, seconds| {
+        let next = next(
+            entry,
+            Some(floor),
+            None,
+            start,
+            start + Duration::from_secs(seconds),
+        );
+        let status = next.write.unwrap();
+        let ready = status.conditions.iter().find(|c| c.kind == "Ready");
+        (ready.unwrap().message.clone(), next.wake)
+    };
+    let (soon, wake) = message(&entry, 4, 1);
+    assert_eq!(soon, "waiting until every gateway serves this generation");
+    assert_eq!(wake, Some(start + Duration::from_secs(10)));
+    let (late, wake) = message(&entry, 4, 10);
+    assert_eq!(
+        late,
+        format!("{soon}: not acknowledged yet by a, c, d and 1 more")
+    );
+    assert_eq!(wake, None);
+    // All of them have it, but it is not found there.
+    entry.probed(5, 2, Some("404 on a".into()), start);
+    let (late, _) = message(&entry, 5, 60);
+    assert_eq!(late, format!("{soon}: a probe found 404 on a"));
 }
 
 #[tokio::test]

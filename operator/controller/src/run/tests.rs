@@ -278,12 +278,19 @@ async fn it_waits_for_the_gateway_then_for_the_probe() {
     lab.fleet.apply();
     rest().await;
     assert_eq!(lab.ready("web"), "Unknown Uninitialized");
-    assert_eq!(lab.writes(), 1, "nothing else to say");
     let asked = lab.prober.asked.lock().unwrap().len();
     assert!((5..15).contains(&asked), "{asked} rounds in 5 s");
+    rest().await;
+    let what = || lab.status("web")["conditions"][2]["message"].to_string();
+    until("what is missing is named", || {
+        what().contains("a probe found")
+    })
+    .await;
+    rest().await;
+    assert_eq!(lab.writes(), 2, "named once");
     *lab.prober.confirms.lock().unwrap() = true;
     until("ready", || lab.ready("web") == "True").await;
-    assert_eq!(lab.writes(), 2);
+    assert_eq!(lab.writes(), 3);
     assert!(lab.health.snapshot().probe_failures >= 5);
 }
 

@@ -107,7 +107,7 @@ fn each_finding_on_a_fresh_ingress() {
     let table = [
         (Finding::Served, [("True", ""), ("True", ""), ("True", "")]),
         (
-            Finding::Waiting,
+            Finding::Waiting(None),
             [
                 ("True", ""),
                 ("Unknown", "Uninitialized"),
@@ -174,7 +174,8 @@ fn nothing_differs_when_the_same_is_said_later() {
     let gateway = refusal();
     for finding in [
         Finding::Served,
-        Finding::Waiting,
+        Finding::Waiting(None),
+        Finding::Waiting(Some("gateway g has not acknowledged it")),
         Finding::NoGateway,
         Finding::Partial(&partial),
         Finding::GatewayRefused(&gateway),
@@ -188,7 +189,7 @@ fn nothing_differs_when_the_same_is_said_later() {
 #[test]
 fn a_new_generation_is_unknown_until_served_and_keeps_its_addresses() {
     let before = served(1);
-    let waiting = say(&before, 2, Finding::Waiting);
+    let waiting = say(&before, 2, Finding::Waiting(None));
     expect(
         &waiting,
         [
@@ -206,14 +207,14 @@ fn a_new_generation_is_unknown_until_served_and_keeps_its_addresses() {
 #[test]
 fn a_generation_that_is_served_is_not_taken_back_while_gateways_take_up_a_change() {
     let before = served(2);
-    assert_eq!(say(&before, 2, Finding::Waiting), before);
+    assert_eq!(say(&before, 2, Finding::Waiting(None)), before);
     assert_eq!(say(&before, 2, Finding::NoGateway), before);
     // But what is wrong is said.
     let partial = verdict(&[Reason::ServiceMissing]);
     let broken = say(&before, 2, Finding::Partial(&partial));
     assert!(!broken.is_ready(2));
     // And a mended one waits for the gateways again.
-    let mended = say(&broken, 2, Finding::Waiting);
+    let mended = say(&broken, 2, Finding::Waiting(None));
     expect(
         &mended,
         [

@@ -1,0 +1,79 @@
+//go:build baddays
+
+package baddays
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/e2e/node/internal/layout"
+)
+
+// TestBadDays runs each day by itself: all of them hurt the one operator there is.
+func TestBadDays(t *testing.T) {
+	node := open(t)
+	for _, day := range []struct {
+		name string
+		run  func(*world)
+	}{
+		{"rolling_restart_of_both", rollingRestart},
+		{"operator_killed_20_times", operatorKilled},
+		{"api_server_away_2_minutes", serverAway},
+		{"gateway_restarted_without_operator", gatewayAlone},
+		{"no_gateway", noGateway},
+		{"leader_killed", leaderKilled},
+		{"leader_ends", leaderEnds},
+		{"gateway_never_acknowledges", gatewaySilent},
+		{"watches_expire", watchesExpire},
+		{"ingress_deleted_while_probed", deletedWhileProbed},
+		{"service_with_another_port", anotherPort},
+		{"nonsense_in_config_maps", nonsense},
+		{"one_permission_missing", permissionMissing},
+		{"operators_of_two_builds", twoBuilds},
+		{"other_classes_untouched", otherClasses},
+		{"evictions", evictions},
+		{"definition_missing_at_start", definitionMissing},
+	} {
+		t.Run(day.name, func(t *testing.T) {
+			w := node.on(t)
+			began := time.Now()
+			w.Cleanup(func() {
+				// After all else was cleaned up: the next day begins with a whole Sluice.
+				w.heal(began)
+				result := "passed"
+				if t.Failed() {
+					result = "FAILED"
+				}
+				fmt.Printf("| %s | %s | %.0f s | %s |\n", strings.ReplaceAll(day.name, "_", " "), result,
+					time.Since(began).Seconds(), strings.Join(w.figures, "; "))
+			})
+			w.healthy()
+			day.run(w)
+		})
+	}
+}
+
+// readImage is the name of the backends' image, as the node was built with it.
+func readImage(folders layout.Folders) (string, error) {
+	file := filepath.Join(folders.Run(), "built.json")
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	var built struct {
+		Backends map[string]struct{ Name string }
+	}
+	if err := json.Unmarshal(content, &built); err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	const backend = "timeout"
+	if built.Backends[backend].Name == "" {
+		return "", fmt.Errorf("%s names no backend %q", file, backend)
+	}
+	return built.Backends[backend].Name, nil
+}
