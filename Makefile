@@ -16,7 +16,7 @@ demo: ## from real manifests to live traffic through a real Envoy, on this machi
 	hack/run-demo
 
 .PHONY: test
-test: ## every test: unit, golden, property, and on the wire through a real Envoy
+test: ## every test: unit, golden, on the wire through a real Envoy, on a node where one can be
 	hack/run-tests
 
 .PHONY: manifests
@@ -35,6 +35,10 @@ cluster: ## a real one-node Kubernetes with Knative Serving and Sluice; root, De
 .PHONY: conformance
 conformance: ## Knative's own ingress suite, every tier, on that node
 	hack/run-conformance
+
+.PHONY: bad-days
+bad-days: ## operators, gateways, API server of that node killed, stopped, spoilt: 0 lost
+	hack/run-bad-days
 
 .PHONY: cluster-down
 cluster-down: ## end that node and leave nothing of it but caches and logs

@@ -3,6 +3,7 @@
 //! One task holds the world. It waits for nothing but events: what gateways and
 //! the API server make of it comes back to the reporter, never here.
 
+mod hold;
 mod own_certificate;
 #[cfg(test)]
 mod tests;
@@ -19,13 +20,14 @@ use sluice_translate::{Changes, Object, ObjectKind, World};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::hold::Holds;
 use self::own_certificate::OwnCertificate;
 use self::trust::Trust;
 use crate::config::Settings;
 use crate::gateways::Gateways;
 use crate::health::Health;
 use crate::inspect::{Planned, Question};
-use crate::report::{Judged, Report};
+use crate::report::{Judged, Report, sleep_until};
 use crate::watch::{CLASS_ANNOTATION, GatewayEndpoint, Input, Queued, SeenIngress, Source};
 
 /// Events waiting for the loop; watches wait beyond.
@@ -62,6 +64,7 @@ pub(crate) struct Control {
     settings: Settings,
     trust: Trust,
     own_certificate: OwnCertificate,
+    holds: Holds,
     listed: BTreeSet<Source>,
     /// Ingresses that came anew since the last settling.
     touched: BTreeSet<ObjectKey>,
@@ -91,6 +94,7 @@ impl Control {
             settings: Settings::default(),
             trust: Trust::default(),
             own_certificate: OwnCertificate::new(namespace),
+            holds: Holds::default(),
             listed: BTreeSet::new(),
             touched: BTreeSet::new(),
             slices_differ: false,
@@ -121,6 +125,7 @@ impl Control {
                     self.settle(since);
                     self.health.settled();
                 }
+                () = sleep_until(self.holds.first_end()) => self.settle(Instant::now()),
                 _ = clock.tick() => {
                     self.world.set_now(Timestamp::now());
                     self.settle(Instant::now());
@@ -166,6 +171,7 @@ impl Control {
                 if let Object::Secret(secret) = &object {
                     self.own_certificate.take(&object.key(), Some(secret));
                 }
+                self.holds.see(&object);
                 self.world.apply(object);
             }
             Input::ObjectGone(kind, key) => {
@@ -223,13 +229,22 @@ impl Control {
                     self.tracked.insert(key.clone(), tracked);
                 }
             }
-            self.touched.insert(key.clone());
-            self.world.apply(Object::Ingress(ingress));
+            let now = Instant::now();
+            if let Some(ingress) = self.holds.offer(&key, ingress, &self.world, now) {
+                self.take_up(key.clone(), ingress);
+            }
         }
         self.report(Report::Stored(key, stored));
     }
 
+    /// Has a generation translated.
+    fn take_up(&mut self, key: ObjectKey, ingress: sluice_crds::Ingress) {
+        self.touched.insert(key);
+        self.world.apply(Object::Ingress(ingress));
+    }
+
     fn forget(&mut self, key: &ObjectKey) {
+        self.holds.forget(key);
         if self.tracked.remove(key).is_some() {
             self.touched.remove(key);
             self.world.delete(ObjectKind::Ingress, key);
@@ -272,6 +287,11 @@ impl Control {
         self.world.set_backends(trusted.backends);
         if std::mem::take(&mut self.slices_differ) {
             self.report(Report::Gateways(self.slices.clone()));
+        }
+        for ingress in self.holds.release(&self.world, Instant::now()) {
+            let metadata = &ingress.metadata;
+            let key = ObjectKey::new(&*metadata.namespace, &*metadata.name);
+            self.take_up(key, ingress);
         }
         let span = tracing::debug_span!(
             "settle",
@@ -319,6 +339,11 @@ impl Control {
     }
 
     fn report_verdict(&self, key: ObjectKey, since: Instant) {
+        // Of the generation that waits there is no verdict, and nobody asks for one of
+        // the generation before.
+        if self.holds.has(&key) {
+            return;
+        }
         let Some(tracked) = self.tracked.get(&key) else {
             return;
         };

@@ -503,7 +503,8 @@ fn reasons(verdict: &sluice_ir::Verdict) -> Vec<Reason> {
         .collect()
 }
 
-async fn sleep_until(at: Option<Instant>) {
+/// Until a moment, or for ever.
+pub(crate) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,

@@ -133,8 +133,16 @@ fn port<'a>(
     asked: &crds::IntOrString,
     at: AtSplit,
 ) -> Result<(NonZeroU16, Option<&'a crds::ServicePort>), Rejection> {
+    find_port(service, asked).ok_or_else(|| port_missing(service, asked, at))
+}
+
+/// As [`port`], where nobody is to be told.
+pub(crate) fn find_port<'a>(
+    service: &'a crds::Service,
+    asked: &crds::IntOrString,
+) -> Option<(NonZeroU16, Option<&'a crds::ServicePort>)> {
     let number = |port: i32| u16::try_from(port).ok().and_then(NonZeroU16::new);
-    let found = match asked {
+    match asked {
         crds::IntOrString::Int(asked) => number(*asked).and_then(|number| {
             let listed = port_by_number(service, number);
             let unlisted = is_external(service) && service.spec.ports.is_empty();
@@ -146,8 +154,7 @@ fn port<'a>(
                 .find(|port| !asked.is_empty() && port.name == *asked)
                 .and_then(|port| Some((number(port.port)?, Some(port))))
         }
-    };
-    found.ok_or_else(|| port_missing(service, asked, at))
+    }
 }
 
 fn port_missing(service: &crds::Service, asked: &crds::IntOrString, at: AtSplit) -> Rejection {

@@ -49,7 +49,7 @@ pub(crate) fn upstreams<'a>(
 
 /// The splits that get requests, with their percentages; a single split of 0 has
 /// them all (`ingress_defaults.go`).
-fn shares(
+pub(crate) fn shares(
     path: &crds::HttpIngressPath,
 ) -> impl Iterator<Item = (usize, u8, &crds::IngressBackendSplit)> {
     let single = path.splits.len() == 1;

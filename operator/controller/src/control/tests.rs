@@ -153,9 +153,26 @@ fn ours(generation: i64) -> SeenIngress {
 }
 
 fn service() -> Object {
+    named_service("app")
+}
+
+fn slice(service: &str) -> Object {
+    let slice = json!({
+        "metadata": {
+            "namespace": "ns", "name": format!("{service}-1"),
+            "labels": { "kubernetes.io/service-name": service },
+        },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": ["10.1.0.1"] }],
+        "ports": [{ "name": "http", "port": 8080 }],
+    });
+    Object::EndpointSlice(serde_json::from_value(slice).unwrap())
+}
+
+fn named_service(name: &str) -> Object {
     Object::Service(
         serde_json::from_value(json!({
-            "metadata": { "namespace": "ns", "name": "app" },
+            "metadata": { "namespace": "ns", "name": name },
             "spec": { "ports": [{ "name": "http", "port": 80 }] },
         }))
         .unwrap(),
@@ -351,19 +368,7 @@ fn endpoints_are_published_and_judge_nobody() {
     bench.control.take(Input::Object(service()));
     bench.settle();
     bench.reports();
-    let slice = serde_json::from_value(json!({
-        "metadata": {
-            "namespace": "ns", "name": "app-1",
-            "labels": { "kubernetes.io/service-name": "app" },
-        },
-        "addressType": "IPv4",
-        "endpoints": [{ "addresses": ["10.1.0.1"] }],
-        "ports": [{ "name": "http", "port": 8080 }],
-    }))
-    .unwrap();
-    bench
-        .control
-        .take(Input::Object(Object::EndpointSlice(slice)));
+    bench.control.take(Input::Object(slice("app")));
     bench.settle();
     let last = bench.published().pop().unwrap();
     assert_eq!((last.plans.len(), last.endpoints.len()), (0, 1));
@@ -608,4 +613,86 @@ async fn the_loop_beats_without_events() {
     tokio::time::sleep(BEAT * 2).await;
     assert!(health.last_beat() > before);
     running.abort();
+}
+
+/// One that is served, and a generation that leads to another Service.
+fn moving() -> (Bench, SeenIngress) {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.control.take(Input::Object(service()));
+    bench.control.take(Input::Object(slice("app")));
+    bench.settle();
+    bench.reports();
+    let mut next = ours(2);
+    let rule = next.ingress.spec.rules[0].http.as_mut().unwrap();
+    rule.paths[0].splits[0].service_name = "next".into();
+    (bench, next)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_generation_waits_for_its_backends() {
+    let (mut bench, next) = moving();
+    let before = bench.published().len();
+    bench.take(next);
+    bench.settle();
+    bench.control.take(Input::Object(named_service("next")));
+    // What differs for the generation before is served, and judged for nobody.
+    bench.control.take(Input::Object(service()));
+    bench.settle();
+    assert_eq!(bench.reports(), ["stored ns/web 2"]);
+    assert_eq!(bench.published().len(), before);
+    bench.control.take(Input::Object(slice("next")));
+    bench.settle();
+    let last = bench.published().pop().unwrap();
+    assert_eq!((last.plans.len(), last.endpoints.len()), (1, 1));
+    assert_eq!(
+        bench.reports(),
+        ["published 3", "judged ns/web 2 at 3 Accepted"]
+    );
+    assert_eq!(bench.control.holds.first_end(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_waits_no_longer_than_a_moment_even_if_it_is_changed_again_and_again() {
+    let (mut bench, next) = moving();
+    bench.take(next.clone());
+    bench.settle();
+    tokio::time::advance(hold::LONGEST / 2).await;
+    let mut newer = next;
+    newer.ingress.metadata.generation = 3;
+    newer.stored.generation = 3;
+    bench.take(newer);
+    bench.settle();
+    assert_eq!(bench.reports(), ["stored ns/web 2", "stored ns/web 3"]);
+    tokio::time::advance(hold::LONGEST / 2).await;
+    bench.settle();
+    // Nobody made the Service: that is said now.
+    assert_eq!(
+        bench.reports(),
+        ["published 3", "judged ns/web 3 at 3 Partial"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_gone_waits_for_nothing() {
+    let (mut bench, next) = moving();
+    bench.take(next);
+    bench.settle();
+    bench.control.take(Input::IngressGone(web()));
+    bench.settle();
+    bench.reports();
+    assert_eq!(bench.control.holds.first_end(), None);
+    bench.control.take(Input::Object(named_service("next")));
+    bench.control.take(Input::Object(slice("next")));
+    bench.settle();
+    assert!(bench.reports().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_served_waits_for_nothing() {
+    let mut bench = Bench::open();
+    bench.take(ours(1));
+    bench.settle();
+    let reports = bench.reports();
+    assert_eq!(reports.last().unwrap(), "judged ns/web 1 at 2 Partial");
 }

@@ -20,6 +20,7 @@ mod index;
 mod stores;
 #[cfg(test)]
 mod tests;
+mod unready;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
@@ -487,13 +488,7 @@ impl World {
     }
 
     fn settle_endpoints(&mut self, port: ServicePort, changes: &mut Changes) {
-        let found = crate::endpoints(
-            &port,
-            self.stores.services.get(&port.service),
-            self.stores.endpoints.get(&port.service),
-            &self.stores.slices(&port.service),
-            &self.config,
-        );
+        let found = self.stores.assigned(&port, &self.config);
         if self.endpoints.get(&port) != Some(&found) {
             changes.endpoints.insert(port.clone(), found.clone());
             self.endpoints.insert(port, found);

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sluice_crds as crds;
-use sluice_ir::ObjectKey;
+use sluice_ir::{Endpoints, ObjectKey, ServicePort};
+
+use crate::Config;
 
 /// The label by which a slice names its Service (`discovery/v1` `LabelServiceName`).
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -61,8 +63,19 @@ impl Stores {
         BTreeSet::from([service])
     }
 
+    /// The endpoints of a Service port.
+    pub(super) fn assigned(&self, port: &ServicePort, config: &Config) -> Endpoints {
+        crate::endpoints(
+            port,
+            self.services.get(&port.service),
+            self.endpoints.get(&port.service),
+            &self.slices(&port.service),
+            config,
+        )
+    }
+
     /// The slices of a Service, by name.
-    pub(super) fn slices(&self, service: &ObjectKey) -> Vec<&crds::EndpointSlice> {
+    fn slices(&self, service: &ObjectKey) -> Vec<&crds::EndpointSlice> {
         self.slices_by_service
             .get(service)
             .into_iter()

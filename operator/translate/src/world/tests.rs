@@ -145,6 +145,36 @@ fn equal_input_changes_nothing() {
 }
 
 #[test]
+fn backends_are_unready_until_somebody_is_behind_them() {
+    let mut world = new_world();
+    let before = ingress("a", "i", "h.example.com", &[("old", 100)]);
+    let after = ingress(
+        "a",
+        "i",
+        "h.example.com",
+        &[("old", 50), ("new", 50), ("idle", 0)],
+    );
+    let unready = |world: &World| {
+        let found = world.unready(&after).into_iter();
+        found.map(|service| service.to_string()).collect::<Vec<_>>()
+    };
+    world.apply(service("a", "old", 80));
+    assert!(unready(&world).is_empty(), "nothing is served yet");
+    world.apply(Object::Ingress(before));
+    world.settle();
+    assert_eq!(unready(&world), ["a/new"], "no Service");
+    world.apply(service("a", "new", 80));
+    assert_eq!(unready(&world), ["a/new"], "no endpoints");
+    world.apply(slice("a", "new", 1));
+    assert!(unready(&world).is_empty());
+    world.apply(service("a", "new", 81));
+    assert!(
+        unready(&world).is_empty(),
+        "another port is no matter of time"
+    );
+}
+
+#[test]
 fn a_refused_generation_holds_and_keeps_its_clusters() {
     let mut world = new_world();
     world.apply(service("a", "hello", 80));
