@@ -235,6 +235,21 @@ fn many_paths_on_both_sides_stay_with_two_hops() {
     assert_eq!(routes(&plan, Side::External).len(), 10 * 1000 + 1);
     let dns = |cluster: &&Cluster| matches!(cluster.discovery, Discovery::Dns { .. });
     assert_eq!(plan.clusters.values().filter(dns).count(), 1);
+    // Each crossing also ends in a route of its own: a hundred of a hundred are all
+    // that there may be, and one more is one too many.
+    let target = ingress("target", &[local(rule(&[TARGET], &paths(99)))]);
+    for (count, by_two_hops) in [(100, 0), (101, 1)] {
+        let mut outer = vec![mapping_path(); count];
+        for (index, path) in outer.iter_mut().enumerate() {
+            path.headers = matches([("x-n", index.to_string().as_str())]);
+        }
+        let mapping = ingress("mapping", &[rule(&["www.shop.example"], &outer)]);
+        let plan = crate::fixture::plan(&mapping, &around(&target));
+        let found = plan.clusters.values().filter(dns).count();
+        assert_eq!(found, by_two_hops, "{count}");
+        let found = routes(&plan, Side::External).len();
+        assert_eq!(found, 100 * 100 + by_two_hops, "{count}");
+    }
 }
 
 #[test]

@@ -143,6 +143,47 @@ fn names_are_judged_for_each_rule() {
 }
 
 #[test]
+fn a_certificate_is_valid_at_both_of_its_ends() {
+    // Translations are made at the first of June.
+    for (day, reason) in [
+        ((2026, 6, 1), None),
+        ((2026, 5, 31), Some(Reason::CertificateExpired)),
+        ((2026, 6, 2), Some(Reason::CertificateNotYetValid)),
+    ] {
+        let (year, month, day) = day;
+        let moment = rcgen::date_time_ymd(year, month, day);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(["a.x".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (moment, moment);
+        let mut secret = secret("one", &["a.x"]);
+        let pem = params.self_signed(&key).unwrap().pem();
+        secret.string_data = BTreeMap::from([
+            ("tls.crt".into(), crds::SecretValue::from(pem)),
+            (
+                "tls.key".into(),
+                crds::SecretValue::from(key.serialize_pem()),
+            ),
+        ]);
+        let ingress = tls(&[&["a.x"]], &[entry(&["a.x"], "one")]);
+        let translation = translated(&ingress, &around(vec![secret]));
+        assert_eq!(reasons(&translation), Vec::from_iter(reason));
+    }
+}
+
+#[test]
+fn of_many_names_the_first_five_are_shown() {
+    for (names, is_cut) in [(5, false), (6, true)] {
+        let names: Vec<String> = (0..names).map(|n| format!("n{n}.x")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let ingress = tls(&[&["a.x"]], &[entry(&["a.x"], "one")]);
+        let translation = translated(&ingress, &around(vec![secret("one", &names)]));
+        let found = &rejection(&translation).found;
+        assert!(found.contains("n4.x") && !found.contains("n5.x"), "{found}");
+        assert_eq!(found.contains('…'), is_cut, "{found}");
+    }
+}
+
+#[test]
 fn a_host_without_certificate_is_not_redirected() {
     let around = around(vec![secret("one", &["a.x", "b.x"])]);
     let redirects = |ingress: &crds::Ingress, side| -> Vec<bool> {
