@@ -2,7 +2,7 @@
 // container tool: a Go program and an empty /tmp in one layer.
 //
 // Reads: the files that go in.
-// Gives: an archive that containerd imports under the image's name.
+// Gives: an archive that containerd and Docker take under the image's name.
 // Never: a byte that depends on the clock: the same files make the same archive.
 package image
 
@@ -18,6 +18,7 @@ import (
 	"path"
 	"runtime"
 	"sort"
+	"strings"
 )
 
 // User of every image's process: Knative's deployments demand one that is not root.
@@ -60,6 +61,14 @@ type index struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	MediaType     string       `json:"mediaType"`
 	Manifests     []descriptor `json:"manifests"`
+}
+
+// dockerManifest is how `docker load` of any version finds the same blobs; the API's
+// names (github.com/moby/moby, image/tarexport).
+type dockerManifest struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
 }
 
 type settings struct {
@@ -129,6 +138,15 @@ func Write(to string, image Image) error {
 		return err
 	}
 
+	forDocker, err := json.Marshal([]dockerManifest{{
+		Config:   configDescriptor.path(),
+		RepoTags: []string{image.Name},
+		Layers:   []string{layerDescriptor.path()},
+	}})
+	if err != nil {
+		return err
+	}
+
 	partial := to + ".partial"
 	file, err := os.Create(partial)
 	if err != nil {
@@ -136,7 +154,7 @@ func Write(to string, image Image) error {
 	}
 	defer os.Remove(partial)
 	defer file.Close()
-	if err := writeArchive(file, top, blobs); err != nil {
+	if err := writeArchive(file, top, forDocker, blobs); err != nil {
 		return fmt.Errorf("%s: %w", partial, err)
 	}
 	if err := file.Close(); err != nil {
@@ -145,11 +163,15 @@ func Write(to string, image Image) error {
 	return os.Rename(partial, to)
 }
 
-func writeArchive(out io.Writer, top []byte, blobs map[string][]byte) error {
+// path of a blob in the archive.
+func (d descriptor) path() string { return "blobs/" + strings.Replace(d.Digest, ":", "/", 1) }
+
+func writeArchive(out io.Writer, top, forDocker []byte, blobs map[string][]byte) error {
 	archive := tar.NewWriter(out)
 	entries := map[string][]byte{
-		"index.json": top,
-		"oci-layout": []byte(`{"imageLayoutVersion":"1.0.0"}`),
+		"index.json":    top,
+		"manifest.json": forDocker,
+		"oci-layout":    []byte(`{"imageLayoutVersion":"1.0.0"}`),
 	}
 	for digest, content := range blobs {
 		entries["blobs/sha256/"+digest] = content

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -75,7 +74,7 @@ func TestTheArchiveHoldsTogether(t *testing.T) {
 	}
 	archive := entries(t, content)
 	blob := func(d descriptor) []byte {
-		found, ok := archive["blobs/"+strings.Replace(d.Digest, ":", "/", 1)]
+		found, ok := archive[d.path()]
 		sum := sha256.Sum256(found)
 		if !ok || int64(len(found)) != d.Size || "sha256:"+hex.EncodeToString(sum[:]) != d.Digest {
 			t.Fatalf("%s %s of %d bytes leads to %d bytes", d.MediaType, d.Digest, d.Size, len(found))
@@ -98,6 +97,12 @@ func TestTheArchiveHoldsTogether(t *testing.T) {
 	read(blob(one.Config), &how)
 	if how.Config.User != User || how.Config.Entrypoint[0] != "/bin/program" || how.RootFS.DiffIDs[0] != one.Layers[0].Digest {
 		t.Errorf("config %+v", how)
+	}
+	var docker []dockerManifest
+	read(archive["manifest.json"], &docker)
+	if len(docker) != 1 || docker[0].RepoTags[0] != "local.dev/some/program:1" ||
+		docker[0].Config != one.Config.path() || docker[0].Layers[0] != one.Layers[0].path() {
+		t.Errorf("Docker's manifest %+v leads elsewhere", docker)
 	}
 	layer := entries(t, blob(one.Layers[0]))
 	if string(layer["bin/program"]) != "the program" {
