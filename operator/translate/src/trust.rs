@@ -138,4 +138,24 @@ mod tests {
         assert!(!named("good:"));
         assert_eq!(trust_roots([]).pem, None);
     }
+
+    #[test]
+    fn a_certificate_is_found_by_each_name_but_a_wildcard() {
+        let of = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let made = rcgen::generate_simple_self_signed(names).unwrap();
+            let secret = crds::Secret {
+                string_data: BTreeMap::from([
+                    ("tls.crt".into(), crds::SecretValue::from(made.cert.pem())),
+                    ("tls.key".into(), made.signing_key.serialize_pem().into()),
+                ]),
+                ..crds::Secret::default()
+            };
+            let named = certificates_by_name(&secret)?;
+            Ok(named.into_keys().map(|host| host.to_string()).collect())
+        };
+        let found: Result<Vec<_>, String> = of(&["b.x", "*.x", "a.x"]);
+        assert_eq!(found.unwrap(), ["a.x", "b.x"]);
+        assert!(of(&["*.x"]).unwrap_err().contains("no wildcard"));
+    }
 }

@@ -145,6 +145,88 @@ fn equal_input_changes_nothing() {
 }
 
 #[test]
+fn what_was_settled_can_be_asked_for() {
+    let mut world = new_world();
+    world.apply(service("a", "hello", 80));
+    world.apply(slice("a", "hello", 1));
+    world.apply(Object::Ingress(ingress(
+        "a",
+        "i",
+        "h.example.com",
+        &[("hello", 100)],
+    )));
+    let changes = world.settle();
+    let said = changes.endpoints.values().next().unwrap();
+    assert_eq!(world.endpoints_of(&said.service_port), Some(said));
+    assert_eq!(Vec::from_iter(world.endpoints()), [said]);
+    let verdicts: Vec<_> = world.verdicts().collect();
+    assert_eq!(verdicts, [(&key("a/i"), &changes.verdicts[&key("a/i")])]);
+    // Each kind of change alone is one.
+    assert!(Changes::default().is_empty());
+    for part in [
+        Changes {
+            endpoints: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            ..changes.clone()
+        },
+        Changes {
+            endpoints: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            ..changes.clone()
+        },
+        Changes {
+            plans: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            ..changes.clone()
+        },
+    ] {
+        assert!(!part.is_empty(), "{part:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_moves_on_judges_certificates_and_nothing_else() {
+    let mut world = World::new(config(), "2026-06-01T00:00:00Z".parse().unwrap());
+    let key_pair = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["h.example.com".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2026, 5, 1);
+    params.not_after = rcgen::date_time_ymd(2026, 6, 2);
+    let pem = params.self_signed(&key_pair).unwrap().pem();
+    world.apply(Object::Secret(crds::Secret {
+        metadata: metadata("a", "tls"),
+        string_data: BTreeMap::from([
+            ("tls.crt".into(), crds::SecretValue::from(pem)),
+            (
+                "tls.key".into(),
+                crds::SecretValue::from(key_pair.serialize_pem()),
+            ),
+        ]),
+        ..crds::Secret::default()
+    }));
+    world.apply(service("a", "hello", 80));
+    let mut with_tls = ingress("a", "secure", "h.example.com", &[("hello", 100)]);
+    with_tls.spec.tls = vec![crds::IngressTls {
+        hosts: vec!["h.example.com".into()],
+        secret_name: "tls".into(),
+        secret_namespace: "a".into(),
+    }];
+    world.apply(Object::Ingress(with_tls));
+    world.apply(Object::Ingress(ingress(
+        "a",
+        "plain",
+        "p.example.com",
+        &[("hello", 100)],
+    )));
+    world.settle();
+    world.set_now("2026-06-03T00:00:00Z".parse().unwrap());
+    assert_eq!(world.dirty, BTreeSet::from([key("a/secure")]));
+    let changes = world.settle();
+    let reasons = changes.verdicts[&key("a/secure")].rejections.iter();
+    let reasons: Vec<_> = reasons.map(|rejection| rejection.reason).collect();
+    assert_eq!(reasons, [sluice_ir::Reason::CertificateExpired]);
+}
+
+#[test]
 fn backends_are_unready_until_somebody_is_behind_them() {
     let mut world = new_world();
     let before = ingress("a", "i", "h.example.com", &[("old", 100)]);
@@ -248,12 +330,9 @@ fn a_mapping_follows_its_target_and_its_targets_services() {
         local,
     )));
     world.settle();
-    world.apply(Object::Ingress(ingress(
-        "a",
-        "hello",
-        local,
-        &[("hello", 100)],
-    )));
+    let mut target = ingress("a", "hello", local, &[("hello", 100)]);
+    target.spec.rules[0].visibility = crds::Visibility(crds::Visibility::CLUSTER_LOCAL.into());
+    world.apply(Object::Ingress(target));
     let changes = world.settle();
     assert!(
         changes.plans.contains_key(&key("a/zmap")),
