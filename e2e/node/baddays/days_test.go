@@ -45,12 +45,7 @@ func TestBadDays(t *testing.T) {
 			w.Cleanup(func() {
 				// After all else was cleaned up: the next day begins with a whole Sluice.
 				w.heal(began)
-				result := "passed"
-				if t.Failed() {
-					result = "FAILED"
-				}
-				fmt.Printf("| %s | %s | %.0f s | %s |\n", strings.ReplaceAll(day.name, "_", " "), result,
-					time.Since(began).Seconds(), strings.Join(w.figures, "; "))
+				w.row(day.name, began)
 			})
 			w.healthy()
 			day.run(w)
@@ -58,8 +53,19 @@ func TestBadDays(t *testing.T) {
 	}
 }
 
-// readImage is the name of the backends' image, as the node was built with it.
-func readImage(folders layout.Folders) (string, error) {
+// row of the table: what became of a day, and its figures.
+func (w *world) row(name string, began time.Time) {
+	result := "passed"
+	if w.Failed() {
+		result = "FAILED"
+	}
+	fmt.Printf("| %s | %s | %.0f s | %s |\n", strings.ReplaceAll(name, "_", " "), result,
+		time.Since(began).Seconds(), strings.Join(w.figures, "; "))
+}
+
+// readImage is the name of the image of one of the suite's backends, as the node was
+// built with it.
+func readImage(folders layout.Folders, backend string) (string, error) {
 	file := filepath.Join(folders.Run(), "built.json")
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -71,7 +77,6 @@ func readImage(folders layout.Folders) (string, error) {
 	if err := json.Unmarshal(content, &built); err != nil {
 		return "", fmt.Errorf("%s: %w", file, err)
 	}
-	const backend = "timeout"
 	if built.Backends[backend].Name == "" {
 		return "", fmt.Errorf("%s names no backend %q", file, backend)
 	}
