@@ -40,6 +40,10 @@ conformance: ## Knative's own ingress suite, every tier, on that node
 bad-days: ## operators, gateways, API server of that node killed, stopped, spoilt: 0 lost
 	hack/run-bad-days
 
+.PHONY: activation
+activation: ## from zero, and between activator and pods, on that node: held, never lost, never twice
+	hack/run-activation
+
 .PHONY: cluster-down
 cluster-down: ## end that node and leave nothing of it but caches and logs
 	hack/run-node down

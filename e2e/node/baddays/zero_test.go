@@ -91,7 +91,7 @@ func post(client *http.Client, host, id string) error {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %.80s", response.Status, body)
+		return fmt.Errorf("%s: %.400s", response.Status, body)
 	}
 	return nil
 }

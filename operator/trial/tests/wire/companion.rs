@@ -278,6 +278,9 @@ async fn the_replica_that_leads_has_the_stream_and_passes_it_on() {
     gateway.ready().await.unwrap();
     let at = |index: usize| node(&servers[index].fleet()).is_some();
     assert_eq!((at(0), at(1)), (false, true));
+    // Envoy answers by a table a moment before it says so, and what it did not say it
+    // has is sent again.
+    servers[1].settled().await.unwrap();
 
     // The lease moves.
     operators[1].lead.send_replace(false);
