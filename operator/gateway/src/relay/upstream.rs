@@ -57,11 +57,13 @@ impl Upstream {
         Ok(open(self.channel.clone(), requests).await?.1)
     }
 
-    /// Asks a replica whether it leads; the stream that it is asked by is closed.
+    /// Asks a replica whether it leads. The stream that it is asked by ends with the
+    /// answer: one that had more to say would stay open after it is dropped here, and
+    /// the replica would count it as a gateway that never acknowledges.
     async fn ask(address: SocketAddr, credentials: &Credentials) -> Result<Self, String> {
         let asked = async {
             let channel = dial(address, credentials).await?;
-            let (leads, _) = open(channel.clone(), tokio_stream::pending())
+            let (leads, _) = open(channel.clone(), tokio_stream::empty())
                 .await
                 .map_err(|status| status.message().to_owned())?;
             Ok(Self {
