@@ -26,6 +26,12 @@ pub(crate) const BUFFER_BYTES: u32 = 1 << 20;
 pub(crate) const STREAM_WINDOW_BYTES: u32 = BUFFER_BYTES;
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 8 * BUFFER_BYTES;
 
+/// Streams that a gateway opens on one connection to a backend; what is beyond them
+/// goes by further connections. A backend may say what it allows only after many
+/// streams are there, and refuses those that are too many; Go's `net/http`, hence the
+/// activator, allows 250, and RFC 9113 §6.5.2 asks that it be no less than 100.
+const UPSTREAM_STREAMS: u32 = 100;
+
 /// Circuit breakers must never open on a cold burst: the activator holds what
 /// scale from zero makes wait, and Envoy's own 1,024 would answer 503.
 const UNREACHABLE_LIMIT: u32 = 1_000_000;
@@ -127,7 +133,10 @@ fn protocol_options(protocol: Protocol) -> pb::UpstreamProtocolOptions {
         Protocol::Http1 => {
             pb::ProtocolConfig::HttpProtocolOptions(pb::Http1ProtocolOptions::default())
         }
-        Protocol::Http2 => pb::ProtocolConfig::Http2ProtocolOptions(http2_options()),
+        Protocol::Http2 => pb::ProtocolConfig::Http2ProtocolOptions(pb::Http2ProtocolOptions {
+            max_concurrent_streams: pb::uint32(UPSTREAM_STREAMS),
+            ..http2_options()
+        }),
     };
     pb::UpstreamProtocolOptions {
         common_http_protocol_options: Some(pb::HttpProtocolOptions {

@@ -26,6 +26,11 @@ use tokio::task::JoinHandle;
 use crate::TrialError;
 use record::Record;
 
+/// Streams that one HTTP/2 connection may have open: what Go's `net/http` allows,
+/// hence the activator and most applications. One more is refused, also before the
+/// other side can have read so.
+pub const HTTP2_STREAMS: u32 = 250;
+
 /// A running backend; it and its connections end when this is dropped.
 #[derive(Debug)]
 pub struct Backend {
@@ -55,7 +60,16 @@ impl Backend {
         let listener = TcpListener::bind(address)
             .await
             .map_err(TrialError::io(action()))?;
-        let address = listener.local_addr().map_err(TrialError::io(action()))?;
+        Self::accept_from(name, listener)
+    }
+
+    /// Starts one that accepts from a listener, at which connections may be waiting.
+    ///
+    /// # Errors
+    /// The listener has no address.
+    pub fn accept_from(name: &str, listener: TcpListener) -> Result<Self, TrialError> {
+        let address = listener.local_addr();
+        let address = address.map_err(TrialError::io(format!("start backend {name}")))?;
         let name: Arc<str> = name.into();
         let record = Arc::new(Record::default());
         let (closing, closed) = watch::channel(());
@@ -145,7 +159,7 @@ async fn accept(listener: TcpListener, desk: Arc<Desk>) {
         connections.spawn(async move {
             let service = service_fn(move |request| answer::answer(Arc::clone(&desk), request));
             let mut server = auto::Builder::new(TokioExecutor::new());
-            server.http2().max_concurrent_streams(10_000);
+            server.http2().max_concurrent_streams(HTTP2_STREAMS);
             // A reset that a request asked for ends its connection with an error.
             let _ = server
                 .serve_connection_with_upgrades(TokioIo::new(stream), service)

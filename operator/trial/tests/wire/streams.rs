@@ -1,19 +1,22 @@
 //! Long and two-way traffic: gRPC, WebSockets, slow answers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
-use sluice_trial::backend::NAME_HEADER;
+use sluice_trial::backend::{Backend, NAME_HEADER};
 use sluice_trial::grpc;
 use sluice_trial::line::{Ask, Line, Mode, Target};
 use sluice_trial::websocket::Socket;
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 
 use crate::stage::{
-    backends, ingress, path, rule, service, service_h2c, simple, split, split_setting, stage,
+    backends, eventually, ingress, path, rule, service, service_h2c, simple, split, split_setting,
+    stage,
 };
 
 /// A gRPC message as bytes, without a schema.
@@ -125,7 +128,7 @@ async fn websockets_echo_and_split() {
     objects.push(ingress("w", &spec));
     stage.apply(&objects).await;
     let target = Target::plain(stage.edge().external_http, Mode::Fresh);
-    let mut reached = std::collections::BTreeSet::new();
+    let mut reached = BTreeSet::new();
     for _ in 0..100 {
         let mut socket = Socket::open(&target, &Ask::get("w.example.com", "/ws"))
             .await
@@ -215,6 +218,52 @@ async fn twenty_websockets_live_through_100_unrelated_changes() {
         .filter(|(name, value)| name.contains("draining") && **value > 0)
         .collect();
     assert!(draining.is_empty(), "{draining:?}");
+}
+
+/// More than Envoy's own limit of 1,024, and more than a connection may carry, all of
+/// them there before the backend has said how much that is: what an activator meets
+/// that is to hold the requests of a cold start.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_at_once_before_a_backend_says_that_it_allows_250_on_a_connection() {
+    const AT_ONCE: u32 = 2_000;
+    let Some(mut stage) = stage().await else {
+        return;
+    };
+    // Connections are made, and nobody answers on them yet.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut objects = service_h2c("b", &[listener.local_addr().unwrap()]);
+    objects.push(simple("s", "s.example.com", "b"));
+    stage.apply(&objects).await;
+    let external = stage.edge().external_http;
+    let mut asks = tokio::task::JoinSet::new();
+    for _ in 0..AT_ONCE {
+        asks.spawn(async move {
+            let line = Line::new(Target::plain(external, Mode::Fresh));
+            let answer = line
+                .send(&Ask::get("s.example.com", "/?delay-ms=1000"))
+                .await;
+            answer.outcome.map(|reply| reply.status)
+        });
+    }
+    eventually("all at the gateway", async || {
+        let stats = stage
+            .gateway
+            .admin()
+            .stats_matching(r"http\..*downstream_rq_active$")
+            .await;
+        stats.unwrap().values().sum::<u64>() >= u64::from(AT_ONCE)
+    })
+    .await;
+    let backend = Backend::accept_from("b", listener).unwrap();
+    let mut outcomes = BTreeMap::new();
+    for outcome in asks.join_all().await {
+        *outcomes.entry(format!("{outcome:?}")).or_insert(0) += 1;
+    }
+    assert_eq!(outcomes, [("Ok(200)".to_owned(), AT_ONCE)].into());
+    assert_eq!(backend.hits(), u64::from(AT_ONCE), "none was sent twice");
+    let retries = "cluster.trial/b/80.upstream_rq_retry";
+    let counted = stage.gateway.admin().stats(retries).await.unwrap();
+    assert_eq!(counted, [(retries.to_owned(), 0)].into());
 }
 
 /// All slow ways at once, since each takes 10 s.
