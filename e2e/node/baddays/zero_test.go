@@ -170,7 +170,11 @@ func firstOf(seen map[string]arrival, ids []string) int64 {
 // their streams fit in.
 func heldAtOnce(w *world) {
 	const count, each = 10_000, 1000
-	a := w.place().app("crowd", wanted{port: "h2c", after: 10 * time.Second})
+	a := w.place().app("crowd", wanted{
+		port: "h2c", after: 10 * time.Second,
+		// The autoscaler answers such a crowd with more pods than a small node has.
+		annotations: map[string]string{"autoscaling.knative.dev/max-scale": "1"},
+	})
 	a.becomesCold()
 	clients := make([]*http.Client, count/each)
 	for n := range clients {
