@@ -21,6 +21,7 @@ mod goldens;
 mod handover;
 mod headers;
 mod mapping;
+mod peer;
 mod probe;
 mod propagation;
 mod quarantine;
