@@ -29,8 +29,8 @@ const (
 	typeManifest = "application/vnd.oci.image.manifest.v1+json"
 	typeConfig   = "application/vnd.oci.image.config.v1+json"
 	typeLayer    = "application/vnd.oci.image.layer.v1.tar"
-	// By which containerd names the image it imports.
-	nameAnnotation = "io.containerd.image.name"
+	// NameAnnotation is by which containerd names the image it imports.
+	NameAnnotation = "io.containerd.image.name"
 )
 
 // Image to be written.
@@ -43,24 +43,27 @@ type Image struct {
 	Files map[string]string
 }
 
-type descriptor struct {
+// Descriptor of a part, by its digest.
+type Descriptor struct {
 	MediaType   string            `json:"mediaType"`
 	Digest      string            `json:"digest"`
 	Size        int64             `json:"size"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-type manifest struct {
+// Manifest of one image.
+type Manifest struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	MediaType     string       `json:"mediaType"`
-	Config        descriptor   `json:"config"`
-	Layers        []descriptor `json:"layers"`
+	Config        Descriptor   `json:"config"`
+	Layers        []Descriptor `json:"layers"`
 }
 
-type index struct {
+// Index of an archive.
+type Index struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	MediaType     string       `json:"mediaType"`
-	Manifests     []descriptor `json:"manifests"`
+	Manifests     []Descriptor `json:"manifests"`
 }
 
 // dockerManifest is how `docker load` of any version finds the same blobs; the API's
@@ -97,13 +100,13 @@ func Write(to string, image Image) error {
 		return err
 	}
 	blobs := map[string][]byte{}
-	keep := func(mediaType string, content []byte) descriptor {
+	keep := func(mediaType string, content []byte) Descriptor {
 		digest := sha256.Sum256(content)
 		encoded := hex.EncodeToString(digest[:])
 		blobs[encoded] = content
-		return descriptor{MediaType: mediaType, Digest: "sha256:" + encoded, Size: int64(len(content))}
+		return Descriptor{MediaType: mediaType, Digest: "sha256:" + encoded, Size: int64(len(content))}
 	}
-	keepJSON := func(mediaType string, value any) (descriptor, error) {
+	keepJSON := func(mediaType string, value any) (Descriptor, error) {
 		content, err := json.Marshal(value)
 		return keep(mediaType, content), err
 	}
@@ -123,17 +126,17 @@ func Write(to string, image Image) error {
 	if err != nil {
 		return err
 	}
-	manifestDescriptor, err := keepJSON(typeManifest, manifest{
+	manifestDescriptor, err := keepJSON(typeManifest, Manifest{
 		SchemaVersion: 2,
 		MediaType:     typeManifest,
 		Config:        configDescriptor,
-		Layers:        []descriptor{layerDescriptor},
+		Layers:        []Descriptor{layerDescriptor},
 	})
 	if err != nil {
 		return err
 	}
-	manifestDescriptor.Annotations = map[string]string{nameAnnotation: image.Name}
-	top, err := json.Marshal(index{SchemaVersion: 2, MediaType: typeIndex, Manifests: []descriptor{manifestDescriptor}})
+	manifestDescriptor.Annotations = map[string]string{NameAnnotation: image.Name}
+	top, err := json.Marshal(Index{SchemaVersion: 2, MediaType: typeIndex, Manifests: []Descriptor{manifestDescriptor}})
 	if err != nil {
 		return err
 	}
@@ -164,7 +167,7 @@ func Write(to string, image Image) error {
 }
 
 // path of a blob in the archive.
-func (d descriptor) path() string { return "blobs/" + strings.Replace(d.Digest, ":", "/", 1) }
+func (d Descriptor) path() string { return "blobs/" + strings.Replace(d.Digest, ":", "/", 1) }
 
 func writeArchive(out io.Writer, top, forDocker []byte, blobs map[string][]byte) error {
 	archive := tar.NewWriter(out)

@@ -73,7 +73,7 @@ func TestTheArchiveHoldsTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	archive := entries(t, content)
-	blob := func(d descriptor) []byte {
+	blob := func(d Descriptor) []byte {
 		found, ok := archive[d.path()]
 		sum := sha256.Sum256(found)
 		if !ok || int64(len(found)) != d.Size || "sha256:"+hex.EncodeToString(sum[:]) != d.Digest {
@@ -86,12 +86,12 @@ func TestTheArchiveHoldsTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var top index
+	var top Index
 	read(archive["index.json"], &top)
-	if len(top.Manifests) != 1 || top.Manifests[0].Annotations[nameAnnotation] != "local.dev/some/program:1" {
+	if len(top.Manifests) != 1 || top.Manifests[0].Annotations[NameAnnotation] != "local.dev/some/program:1" {
 		t.Fatalf("index %+v", top)
 	}
-	var one manifest
+	var one Manifest
 	read(blob(top.Manifests[0]), &one)
 	var how config
 	read(blob(one.Config), &how)
