@@ -47,16 +47,16 @@ func buildAll(ctx context.Context, builder artifact.Builder) (everything, error)
 	all.Kubernetes, all.Manifests = kubernetes.Folder, knative.Folder
 	all.Conformance = conformance.Program("conformance.test")
 
-	if all.Pause, err = builder.Image(pause, "pause", "pause"); err != nil {
+	if all.Pause, err = builder.Image(pause, "pause", artifact.Registry, "pause"); err != nil {
 		return all, err
 	}
-	if all.CoreDNS, err = builder.Image(coredns, "coredns", "coredns"); err != nil {
+	if all.CoreDNS, err = builder.Image(coredns, "coredns", artifact.Registry, "coredns"); err != nil {
 		return all, err
 	}
 	images := func(repository string, programs []string) (map[string]artifact.Archive, error) {
 		archives := map[string]artifact.Archive{}
 		for _, program := range programs {
-			if archives[program], err = builder.Image(knative, program, repository+"/"+program); err != nil {
+			if archives[program], err = builder.Image(knative, program, artifact.Registry, repository+"/"+program); err != nil {
 				return nil, err
 			}
 		}

@@ -28,6 +28,9 @@ const usage = `usage: node COMMAND
   exec -- PROGRAM [ARGUMENT…]   run a program in the node's network, with KUBECONFIG set
   enter -- PROGRAM [ARGUMENT…]  run a program in all of the node's namespaces
   conformance [-- ARGUMENT…]    run Knative's ingress suite, with arguments of its own
+  serving [SUITE [-- ARGUMENT…]]
+                                put there what Knative Serving's own tests take, and run
+                                one suite of them, such as conformance/api/v1
   backends plain | backends tls have the suite's backends speak so
   load ARCHIVE…                 import container images
   install MANIFEST              apply Sluice's manifest, and wait until it is available
@@ -79,6 +82,8 @@ func run(ctx context.Context, arguments []string) error {
 		return execute(folders, command, rest)
 	case "conformance":
 		return conformance(folders, rest)
+	case "serving":
+		return serving(ctx, folders, rest)
 	case "backends":
 		return backends(ctx, folders, rest)
 	case "load":
@@ -89,6 +94,9 @@ func run(ctx context.Context, arguments []string) error {
 		return restart(ctx, folders, rest)
 	case "start", "stop":
 		return switchDaemon(folders, command, rest)
+	case "registry":
+		// A daemon that `serving` starts.
+		return serveImages(rest)
 	case "init":
 		// Started by `up` as the first process of the node's namespaces.
 		if len(rest) != 1 || os.Getpid() != 1 {

@@ -199,7 +199,7 @@ func startDaemons(ctx context.Context, node *supervisor.Node, daemons component.
 		loaded = progress.Do("images", func() (string, error) { return loadImages(ctx, node, built.archives()) })
 	})
 	err := func() error {
-		if err := ensure(daemons.Etcd, etcdHealthy); err != nil {
+		if err := ensure(daemons.Etcd, func(ctx context.Context) error { return answers(ctx, component.EtcdHealth) }); err != nil {
 			return err
 		}
 		if err := ensure(daemons.APIServer, api.Ready); err != nil {
@@ -236,8 +236,9 @@ func startDaemons(ctx context.Context, node *supervisor.Node, daemons component.
 	return errors.Join(err, loaded)
 }
 
-func etcdHealthy(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, component.EtcdHealth, nil)
+// answers is nil once a page of a daemon is there.
+func answers(ctx context.Context, page string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
 	if err != nil {
 		return err
 	}
@@ -247,7 +248,7 @@ func etcdHealthy(ctx context.Context) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("etcd: %s", response.Status)
+		return fmt.Errorf("%s: %s", page, response.Status)
 	}
 	return nil
 }

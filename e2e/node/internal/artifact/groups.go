@@ -100,6 +100,42 @@ func Conformance() Group {
 	}
 }
 
+// TestBackends are the programs that Serving's own tests run. Some have the name of one
+// of BackendPrograms, and are others.
+var TestBackends = []string{
+	"autoscale", "configmimic", "failing", "grpc-ping", "hellohttp2", "hellovolume", "helloworld",
+	"httpproxy", "pizzaplanetv1", "pizzaplanetv2", "readiness", "runtime", "servingcontainer",
+	"sidecarcontainer", "singlethreaded", "slowstart", "timeout", "volumes", "wsserver",
+}
+
+// ServingBackends is every tool of ../serving/go.mod, and what else the tests take to
+// be in the cluster.
+func ServingBackends() Group {
+	return Group{
+		Name: "serving-backends", Module: "serving",
+		Arguments: buildOf(stripped, "tool"), Programs: TestBackends,
+		Manifests: [][2]string{{"knative.dev/serving", "test/config"}},
+		Takes:     "about a minute on two cores",
+	}
+}
+
+// ServingTests are Serving's own, a program for each folder below its test.
+func ServingTests(folders []string) Group {
+	group := Group{
+		Name: "serving-tests", Module: "serving",
+		Arguments: []string{"test", "-c", "-tags=e2e", "-trimpath", "-buildvcs=false", "-ldflags=" + stripped},
+		Takes:     "about 2 minutes on two cores",
+	}
+	for _, folder := range folders {
+		group.Arguments = append(group.Arguments, "knative.dev/serving/test/"+folder)
+		group.Programs = append(group.Programs, TestProgram(folder))
+	}
+	return group
+}
+
+// TestProgram is what Go names the program of a folder's tests.
+func TestProgram(folder string) string { return filepath.Base(folder) + ".test" }
+
 // Archive is an image in the cache.
 type Archive struct {
 	// Name of the image, with a tag by its content.
@@ -107,14 +143,14 @@ type Archive struct {
 	Path string
 }
 
-// Registry is a name under which no registry is: every image is imported.
+// Registry is a name under which no registry is: its images are imported.
 const Registry = "local.dev"
 
 // Image makes the image of one program, or finds it made. Repository is its name
 // between the registry and the tag.
-func (b Builder) Image(built Built, program, repository string) (Archive, error) {
+func (b Builder) Image(built Built, program, registry, repository string) (Archive, error) {
 	archive := Archive{
-		Name: Registry + "/" + repository + ":" + built.Key[:12],
+		Name: registry + "/" + repository + ":" + built.Key[:12],
 		Path: filepath.Join(b.Cache, "image-"+strings.ReplaceAll(repository, "/", "-")+"-"+built.Key[:16]+".tar"),
 	}
 	_, err := os.Stat(archive.Path)

@@ -39,6 +39,14 @@ func (w writer) containerd() (supervisor.Spec, error) {
 	if err != nil {
 		return supervisor.Spec{}, err
 	}
+	// Where the registry is: containerd asks no DNS server of the cluster.
+	_, err = w.file("registries/"+layout.Registry+"/hosts.toml", fmt.Appendf(nil, `server = "http://%[1]s"
+[host."http://%[1]s"]
+capabilities = ["pull", "resolve"]
+`, layout.RegistryAddress))
+	if err != nil {
+		return supervisor.Spec{}, err
+	}
 	// The default root, state and socket lie in folders that are the node's own.
 	configuration := fmt.Sprintf(`version = 2
 [plugins."io.containerd.grpc.v1.cri"]
@@ -50,11 +58,13 @@ disable_apparmor = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = %q
 conf_dir = %q
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = %q
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 SystemdCgroup = false
-`, w.options.PauseImage, layout.CNIPlugins, w.path("network"))
+`, w.options.PauseImage, layout.CNIPlugins, w.path("network"), w.path("registries"))
 	path, err := w.file("containerd.toml", []byte(configuration))
 	if err != nil {
 		return supervisor.Spec{}, err

@@ -29,6 +29,11 @@ const (
 	PodRange          = "198.51.0.0/24"
 	APIPort           = 6443
 	ClusterSuffix     = "cluster.local"
+	// Registry is by what Knative and containerd ask for the images of Serving's tests:
+	// a name of the cluster for pods, RegistryAddress for containerd. It ends in .local,
+	// so who resolves a tag asks in plain HTTP.
+	Registry        = "registry.kube-system.svc." + ClusterSuffix + ":5000"
+	RegistryAddress = NodeAddress + ":5000"
 	// The gateway's class, asked for by every Ingress that Knative's Routes make.
 	IngressClass = "sluice.ingress.networking.knative.dev"
 )
