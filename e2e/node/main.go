@@ -30,7 +30,7 @@ const usage = `usage: node COMMAND
   conformance [-- ARGUMENT…]    run Knative's ingress suite, with arguments of its own
   serving [SUITE [-- ARGUMENT…]]
                                 put there what Knative Serving's own tests take, and run
-                                one suite of them, such as conformance/api/v1
+                                one suite of them, of those that serving --list names
   backends plain | backends tls have the suite's backends speak so
   load ARCHIVE…                 import container images
   install MANIFEST              apply Sluice's manifest, and wait until it is available

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,9 +41,10 @@ type servingTests struct {
 // node's network.
 func serving(ctx context.Context, folders layout.Folders, arguments []string) error {
 	var modules string
-	var within bool
+	var within, list bool
 	flags := flag.NewFlagSet("serving", flag.ContinueOnError)
 	flags.StringVar(&modules, "modules", "e2e", "folder of the Go modules")
+	flags.BoolVar(&list, "list", false, "name the suites in their order, and no more")
 	flags.BoolVar(&within, "inside", false, "the second half: in the node's network, with all built")
 	if err := flags.Parse(arguments); err != nil {
 		return errUsage
@@ -58,6 +60,10 @@ func serving(ctx context.Context, folders layout.Folders, arguments []string) er
 		if _, err := suite.Find(wanted[0]); err != nil {
 			return err
 		}
+	}
+	if list {
+		fmt.Println(strings.Join(suite.Folders(), "\n"))
+		return nil
 	}
 	progress := step.Begin(os.Stdout)
 	if !within {
