@@ -25,6 +25,10 @@ func TestFlips(t *testing.T) {
 	}{
 		{"20_flips_through_Serving", flipsThroughServing},
 		{"500_flips_of_endpoints", flipsOfEndpoints},
+		{"endpoints_emptied_20_times", emptiedEndpoints},
+		{"activator_rolled_out", activatorRollout},
+		{"10_pods_killed", podsKilled},
+		{"4_pods_drained_at_once", drained},
 	} {
 		t.Run(run.name, func(t *testing.T) {
 			w := node.on(t)
@@ -86,48 +90,70 @@ func flipsThroughServing(w *world) {
 // flipsOfEndpoints writes Endpoints as Serving does, between two pods that stand for
 // activator and pod.
 func flipsOfEndpoints(w *world) {
-	const flips = 500
+	const flips, lines = 500, 20
 	p := w.place()
-	both := []string{p.pod("one", w.image), p.pod("two", w.image)}
-	sockets := []string{p.pod("socket-one", socketImage(w)), p.pod("socket-two", socketImage(w))}
-	for _, name := range []string{"public", "socket"} {
+	// A Service leads to one of two pods of an image, by a port of this name.
+	flipping := []struct{ name, port, image string }{
+		{"public", "http", w.image}, {"socket", "http", testImage(w, "wsserver")}, {"grpc", "http2", testImage(w, "grpc-ping")},
+	}
+	pods := map[string][]string{}
+	lead := func(flip int) {
+		for _, service := range flipping {
+			w.must(p.lead(w.Context(), service.name, service.port, pods[service.name][flip%2]))
+		}
+	}
+	for _, service := range flipping {
+		pods[service.name] = []string{p.pod(service.name+"-one", service.image), p.pod(service.name+"-two", service.image)}
 		_, err := w.typed.CoreV1().Services(p.namespace).Create(w.Context(), &corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"networking.internal.knative.dev/serviceType": "Public"}},
-			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080)}}},
+			ObjectMeta: metav1.ObjectMeta{Name: service.name, Labels: map[string]string{"networking.internal.knative.dev/serviceType": "Public"}},
+			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: service.port, Port: 80, TargetPort: intstr.FromInt32(8080)}}},
 		}, metav1.CreateOptions{})
 		w.must(err)
 	}
-	w.must(p.lead(w.Context(), "public", both[0]))
-	w.must(p.lead(w.Context(), "socket", sockets[0]))
-	for _, name := range []string{"public", "socket"} {
+	lead(0)
+	for _, service := range flipping {
 		w.must(p.applyObject(w.Context(), p.object(ingress{
-			name: name, class: layout.IngressClass, service: name, hosts: []string{p.host(name)},
+			name: service.name, class: layout.IngressClass, service: service.name, hosts: []string{p.host(service.name)},
 		})))
-		p.becomesReady(name)
+		p.becomesReady(service.name)
 	}
 	w.until("endpoints are known", func(ctx context.Context) error { return w.everywhere(ctx, p.host("public"), 200) })
-	open, err := load.OpenSockets(w.address, p.host("socket"), 20, 100*time.Millisecond)
-	w.must(err)
+	open := []struct {
+		what  string
+		open  func(address, host string, count int, pace time.Duration) (*load.Lines, error)
+		host  string
+		lines *load.Lines
+	}{
+		{what: "WebSockets", open: load.OpenSockets, host: "socket"},
+		{what: "gRPC calls that stay open", open: load.OpenCalls, host: "grpc"},
+		{what: "gRPC clients that call anew", open: load.OpenUnaryCalls, host: "grpc"},
+	}
+	for n := range open {
+		var err error
+		open[n].lines, err = open[n].open(w.address, p.host(open[n].host), lines, 100*time.Millisecond)
+		w.must(err)
+	}
 	flow := w.flows(300, p.host("public"))
 	for flip := 1; flip <= flips; flip++ {
-		w.must(p.lead(w.Context(), "public", both[flip%2]))
-		w.must(p.lead(w.Context(), "socket", sockets[flip%2]))
+		lead(flip)
 		w.pause(50 * time.Millisecond)
 	}
 	w.tell("%d flips", flips)
 	flow.lostNone()
-	tally := open.Stop()
-	if err := tally.Lost(); err != nil {
-		w.Error(err)
+	for _, kind := range open {
+		tally := kind.lines.Stop()
+		if err := tally.Lost(); err != nil {
+			w.Error(err)
+		}
+		w.tell("%d %s: %s", lines, kind.what, tally)
 	}
-	w.tell("20 WebSockets: %s", tally)
 }
 
-// socketImage is that of the suite's WebSocket backend.
-func socketImage(w *world) string {
+// testImage is that of one of the suite's backends.
+func testImage(w *world, name string) string {
 	folders, err := layout.Find()
 	w.must(err)
-	image, err := readImage(folders, "wsserver")
+	image, err := readImage(folders, name)
 	w.must(err)
 	return image
 }
@@ -164,12 +190,12 @@ func (p *place) pod(name, image string) string {
 }
 
 // lead a Service without a selector to one address, by its Endpoints.
-func (p *place) lead(ctx context.Context, service, address string) error {
+func (p *place) lead(ctx context.Context, service, port, address string) error {
 	endpoints := &corev1.Endpoints{
 		ObjectMeta: metav1.ObjectMeta{Name: service, Namespace: p.namespace},
 		Subsets: []corev1.EndpointSubset{{
 			Addresses: []corev1.EndpointAddress{{IP: address}},
-			Ports:     []corev1.EndpointPort{{Name: "http", Port: 8080}},
+			Ports:     []corev1.EndpointPort{{Name: port, Port: 8080}},
 		}},
 	}
 	_, err := p.typed.CoreV1().Endpoints(p.namespace).Update(ctx, endpoints, metav1.UpdateOptions{})
