@@ -36,6 +36,10 @@ cluster: ## a real one-node Kubernetes with Knative Serving and Sluice; root, De
 conformance: ## Knative's own ingress suite, every tier, on that node
 	hack/run-conformance
 
+.PHONY: e2e
+e2e: ## Knative Serving's own tests on that node, unmodified, with Sluice as the ingress
+	hack/run-e2e
+
 .PHONY: bad-days
 bad-days: ## operators, gateways, API server of that node killed, stopped, spoilt: 0 lost
 	hack/run-bad-days

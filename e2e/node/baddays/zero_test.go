@@ -6,12 +6,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sluice/e2e/node/internal/cluster"
 )
 
 // TestFromZero sends requests to Knative Services that have no pod.
@@ -52,7 +57,7 @@ func client(address string, h2c bool) *http.Client {
 
 // burst sends requests with these ids at once, none of them twice, and gives when each
 // was sent.
-func burst(clients []*http.Client, host string, ids []string) (map[string]time.Time, error) {
+func burst(clients []*http.Client, host string, header http.Header, ids []string) (map[string]time.Time, error) {
 	var (
 		mutex sync.Mutex
 		group sync.WaitGroup
@@ -62,7 +67,7 @@ func burst(clients []*http.Client, host string, ids []string) (map[string]time.T
 	for number, id := range ids {
 		group.Go(func() {
 			began := time.Now()
-			err := post(clients[number%len(clients)], host, id)
+			err := post(clients[number%len(clients)], host, header, id)
 			mutex.Lock()
 			defer mutex.Unlock()
 			sent[id] = began
@@ -75,11 +80,12 @@ func burst(clients []*http.Client, host string, ids []string) (map[string]time.T
 	return sent, first
 }
 
-func post(client *http.Client, host, id string) error {
+func post(client *http.Client, host string, header http.Header, id string) error {
 	request, err := http.NewRequest(http.MethodPost, "http://"+host+"/", http.NoBody)
 	if err != nil {
 		return err
 	}
+	maps.Copy(request.Header, header)
 	request.Header.Set("X-Id", id)
 	response, err := client.Do(request)
 	if err != nil {
@@ -104,30 +110,69 @@ func idsOf(round, count int) []string {
 	return ids
 }
 
-// coldBursts: all are answered, and each reaches one pod once.
+// way to a revision that has no pod.
+type way struct {
+	// address to connect to, and what to say there beside the host.
+	address string
+	header  http.Header
+	late    []time.Duration
+	took    []time.Duration
+}
+
+func (y *way) String() string {
+	slices.Sort(y.late)
+	slices.Sort(y.took)
+	return fmt.Sprintf("%d rounds, answered after %.2f s in the median; after a pod could be reached p50 %.1f ms, p99 %.1f ms",
+		len(y.took), y.took[len(y.took)/2].Seconds(),
+		milliseconds(y.late[len(y.late)/2]), milliseconds(y.late[len(y.late)*99/100]))
+}
+
+func milliseconds(length time.Duration) float64 { return float64(length.Microseconds()) / 1000 }
+
+// coldBursts: all are answered, and each reaches one pod once. Some rounds go to the
+// activator itself, as a gateway would, so that what a gateway adds can be told.
 func coldBursts(w *world, port string, count, rounds int) {
+	const autoscaler, directEvery = "config-autoscaler", 5
+	w.restore(serving, autoscaler)
+	// The shortest that Serving takes.
+	grace := "6s"
+	w.must(w.set(serving, autoscaler, map[string]*string{"scale-to-zero-grace-period": &grace}))
 	a := w.place().app("cold", wanted{port: port})
-	var late []time.Duration
-	var starts []time.Duration
-	for round := range rounds {
+	through := &way{address: w.address}
+	direct := &way{address: w.activator(port), header: http.Header{
+		"Knative-Serving-Revision": {a.name + "-00001"}, "Knative-Serving-Namespace": {a.namespace},
+	}}
+	for round := range rounds + rounds/directEvery {
+		way := through
+		if round%(directEvery+1) == directEvery {
+			way = direct
+		}
 		a.becomesCold()
-		clients := []*http.Client{client(w.address, port == "h2c")}
+		client := client(way.address, port == "h2c")
 		ids := idsOf(round, count)
 		began := time.Now()
-		sent, err := burst(clients, a.host, ids)
+		sent, err := burst([]*http.Client{client}, a.host, way.header, ids)
 		if err != nil {
 			w.Fatalf("round %d: %v", round, err)
 		}
-		starts = append(starts, time.Since(began))
-		clients[0].CloseIdleConnections()
-		late = append(late, w.once(a, ids, sent)...)
+		way.took = append(way.took, time.Since(began))
+		client.CloseIdleConnections()
+		way.late = append(way.late, w.once(a, ids, sent)...)
 	}
-	slices.Sort(late)
-	slices.Sort(starts)
-	w.tell("%d rounds of %d: all 200, each at one pod once", rounds, count)
-	w.tell("answered after %.1f s in the median", starts[len(starts)/2].Seconds())
-	w.tell("after a pod answered at all: p50 %.1f ms, p99 %.1f ms",
-		float64(late[len(late)/2].Microseconds())/1000, float64(late[len(late)*99/100].Microseconds())/1000)
+	w.tell("each of %d answered 200, and at one pod once: %s", count, through)
+	w.tell("to the activator without a gateway: %s", direct)
+}
+
+// activator's address for backends that speak so.
+func (w *world) activator(port string) string {
+	w.Helper()
+	pods, err := w.typed.CoreV1().Pods(serving).List(w.Context(), metav1.ListOptions{LabelSelector: "app=" + cluster.Activator})
+	w.must(err)
+	if len(pods.Items) == 0 {
+		w.Fatal("no activator runs")
+	}
+	number := map[string]string{"http1": "8012", "h2c": "8013"}[port]
+	return net.JoinHostPort(pods.Items[0].Status.PodIP, number)
 }
 
 // once fails where a request reached no pod, or pods more than once; gives for each how
@@ -182,7 +227,7 @@ func heldAtOnce(w *world) {
 	}
 	ids := idsOf(0, count)
 	began := time.Now()
-	sent, err := burst(clients, a.host, ids)
+	sent, err := burst(clients, a.host, nil, ids)
 	w.must(err)
 	var last time.Time
 	for _, at := range sent {
