@@ -1,9 +1,12 @@
 package artifact
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -147,17 +150,20 @@ type Archive struct {
 const Registry = "local.dev"
 
 // Image makes the image of one program, or finds it made. Repository is its name
-// between the registry and the tag.
+// between the registry and the tag. The program lies where ko puts it, of which probes
+// and commands in Serving's own tests make use.
 func (b Builder) Image(built Built, program, registry, repository string) (Archive, error) {
+	inside := path.Join(image.ProgramFolder, program)
+	sum := sha256.Sum256([]byte(built.Key + inside))
+	key := hex.EncodeToString(sum[:])
 	archive := Archive{
-		Name: registry + "/" + repository + ":" + built.Key[:12],
-		Path: filepath.Join(b.Cache, "image-"+strings.ReplaceAll(repository, "/", "-")+"-"+built.Key[:16]+".tar"),
+		Name: registry + "/" + repository + ":" + key[:12],
+		Path: filepath.Join(b.Cache, "image-"+strings.ReplaceAll(repository, "/", "-")+"-"+key[:16]+".tar"),
 	}
 	_, err := os.Stat(archive.Path)
 	if !errors.Is(err, os.ErrNotExist) {
 		return archive, err
 	}
-	inside := "/" + program
 	return archive, image.Write(archive.Path, image.Image{
 		Name:       archive.Name,
 		Entrypoint: []string{inside},

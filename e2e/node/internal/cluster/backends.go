@@ -96,7 +96,13 @@ func (c *Cluster) PlainBackends(ctx context.Context) error {
 
 // set writes one entry of a ConfigMap; nil takes it away.
 func (c *Cluster) set(ctx context.Context, namespace, name, key string, value *string) error {
-	patch, err := json.Marshal(map[string]any{"data": map[string]*string{key: value}})
+	return c.setAll(ctx, namespace, name, map[string]*string{key: value})
+}
+
+// setAll writes entries of a ConfigMap at once, as a webhook may judge one by another;
+// nil takes one away.
+func (c *Cluster) setAll(ctx context.Context, namespace, name string, entries map[string]*string) error {
+	patch, err := json.Marshal(map[string]any{"data": entries})
 	if err != nil {
 		return err
 	}

@@ -99,10 +99,8 @@ spec:
 // Configure writes entries of Knative's ConfigMaps; nil takes one away.
 func (c *Cluster) Configure(ctx context.Context, change map[string]map[string]*string) error {
 	for name, entries := range change {
-		for key, value := range entries {
-			if err := c.set(ctx, ServingNamespace, name, key, value); err != nil {
-				return fmt.Errorf("ConfigMap %s, %s: %w", name, key, err)
-			}
+		if err := c.setAll(ctx, ServingNamespace, name, entries); err != nil {
+			return fmt.Errorf("ConfigMap %s: %w", name, err)
 		}
 	}
 	return nil

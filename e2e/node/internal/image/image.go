@@ -24,6 +24,9 @@ import (
 // User of every image's process: Knative's deployments demand one that is not root.
 const User = "65532:65532"
 
+// ProgramFolder is where ko (github.com/ko-build/ko, pkg/build) puts an image's program.
+const ProgramFolder = "/ko-app"
+
 const (
 	typeIndex    = "application/vnd.oci.image.index.v1+json"
 	typeManifest = "application/vnd.oci.image.manifest.v1+json"
@@ -118,7 +121,7 @@ func Write(to string, image Image) error {
 		Config: settings{
 			User:       User,
 			Entrypoint: image.Entrypoint,
-			Env:        []string{"PATH=/", "HOME=/tmp"},
+			Env:        []string{"PATH=" + ProgramFolder, "HOME=/tmp"},
 			WorkingDir: "/",
 		},
 		RootFS: rootFS{Type: "layers", DiffIDs: []string{layerDescriptor.Digest}},
