@@ -121,7 +121,7 @@ func buildServing(ctx context.Context, folders layout.Folders, modules string, p
 	built := servingTests{
 		Tests: tests.Folder, Manifests: backends.Folder,
 		// All are of one build, so their names differ by the program's only.
-		Images: layout.Registry + "/" + repository + "{{.Name}}:" + backends.Key[:12],
+		Images: layout.Registry + "/" + repository + "{{.Name}}:" + backends.Tag(),
 	}
 	for _, program := range artifact.TestBackends {
 		archive, err := builder.Image(backends, program, layout.Registry, repository+program)

@@ -149,16 +149,20 @@ type Archive struct {
 // Registry is a name under which no registry is: its images are imported.
 const Registry = "local.dev"
 
+// Tag of every image of a build: by what the programs are made of, and where they lie.
+func (b Built) Tag() string {
+	sum := sha256.Sum256([]byte(b.Key + image.ProgramFolder))
+	return hex.EncodeToString(sum[:])[:12]
+}
+
 // Image makes the image of one program, or finds it made. Repository is its name
 // between the registry and the tag. The program lies where ko puts it, of which probes
 // and commands in Serving's own tests make use.
 func (b Builder) Image(built Built, program, registry, repository string) (Archive, error) {
 	inside := path.Join(image.ProgramFolder, program)
-	sum := sha256.Sum256([]byte(built.Key + inside))
-	key := hex.EncodeToString(sum[:])
 	archive := Archive{
-		Name: registry + "/" + repository + ":" + key[:12],
-		Path: filepath.Join(b.Cache, "image-"+strings.ReplaceAll(repository, "/", "-")+"-"+key[:16]+".tar"),
+		Name: registry + "/" + repository + ":" + built.Tag(),
+		Path: filepath.Join(b.Cache, "image-"+strings.ReplaceAll(repository, "/", "-")+"-"+built.Tag()+".tar"),
 	}
 	_, err := os.Stat(archive.Path)
 	if !errors.Is(err, os.ErrNotExist) {
