@@ -1,10 +1,10 @@
 //! The command line: one file per command.
 //!
-//! Exit codes: 0 well; 1 something was found wrong or could not be done; 2 the
-//! command line itself is wrong.
+//! How a command may end is in [`exit`].
 
 mod dev;
 mod exec_bound;
+mod exit;
 mod gateway;
 mod operator;
 mod signals;
@@ -26,7 +26,7 @@ const LOG: &str = "warn,envoy=error,sluice_gateway=error";
 
 /// Sluice: the Knative cluster-ingress that programs stock Envoy gateways.
 #[derive(Debug, Parser)]
-#[command(name = "sluice", version, propagate_version = true)]
+#[command(name = "sluice", version, propagate_version = true, after_help = exit::Exit::table())]
 struct Cli {
     /// What to log on standard error: error, warn, info, debug, trace, or a
     /// filter such as sluice_xds=debug. The variable RUST_LOG says the same.
@@ -69,7 +69,7 @@ pub(crate) fn run() -> ExitCode {
     outcome.unwrap_or_else(|error| {
         // Nowhere is left to complain if this fails.
         let _ = writeln!(io::stderr(), "sluice: {}", told(&error));
-        ExitCode::FAILURE
+        exit::of(&error).into()
     })
 }
 
