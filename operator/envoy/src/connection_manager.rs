@@ -37,7 +37,7 @@ const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 pub(crate) fn traffic(listener: &str, side: Side, edge: &Edge) -> pb::HttpConnectionManager {
     pb::HttpConnectionManager {
         route_specifier: Some(pb::RouteSpecifier::ScopedRoutes(scoped_routes(side))),
-        http_filters: vec![lower_case_authority(), router()],
+        http_filters: vec![lower_case_authority(), traffic_router()],
         early_header_mutation_extensions: vec![strip_control_headers(side)],
         xff_num_trusted_hops: match side {
             Side::External => edge.trusted_hops,
@@ -199,10 +199,29 @@ fn lower_case_authority() -> pb::HttpFilter {
 }
 
 fn router() -> pb::HttpFilter {
+    router_with(Vec::new())
+}
+
+/// The router whose backends are applications: they do not speak for the gateway.
+fn traffic_router() -> pb::HttpFilter {
+    router_with(vec![
+        http_filter(
+            "envoy.filters.http.header_mutation",
+            pb::any(&answer::strip_from_backends()),
+        ),
+        http_filter(
+            "envoy.filters.http.upstream_codec",
+            pb::any(&pb::UpstreamCodec {}),
+        ),
+    ])
+}
+
+fn router_with(upstream_http_filters: Vec<pb::HttpFilter>) -> pb::HttpFilter {
     http_filter(
         "envoy.filters.http.router",
         pb::any(&pb::Router {
             suppress_envoy_headers: true,
+            upstream_http_filters,
             ..pb::Router::default()
         }),
     )

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) use envoy_types::pb::envoy::config::accesslog::v3::{
-    AccessLog, AccessLogFilter, ResponseFlagFilter, access_log,
-    access_log_filter::FilterSpecifier as AccessLogFilterSpecifier,
+    AccessLog, AccessLogFilter, ComparisonFilter, ResponseFlagFilter, StatusCodeFilter,
+    access_log, access_log_filter::FilterSpecifier as AccessLogFilterSpecifier,
+    comparison_filter::Op as ComparisonOp,
 };
 pub(crate) use envoy_types::pb::envoy::config::bootstrap::v3::{
     Admin, Bootstrap, LayeredRuntime, RuntimeLayer,
@@ -27,7 +28,8 @@ pub(crate) use envoy_types::pb::envoy::config::common::mutation_rules::v3::{
 pub(crate) use envoy_types::pb::envoy::config::core::v3::{
     Address, AggregatedConfigSource, DnsResolverOptions, ApiConfigSource, ApiVersion, ConfigSource, DataSource,
     GrpcService, HeaderValue, HeaderValueOption, Http1ProtocolOptions, Http2ProtocolOptions,
-    HttpProtocolOptions, KeepaliveSettings, Node, Pipe, RoutingPriority, SocketAddress,
+    HttpProtocolOptions, KeepaliveSettings, Node, Pipe, RoutingPriority, RuntimeUInt32,
+    SocketAddress,
     TcpKeepalive, TrafficDirection, TransportSocket, TypedExtensionConfig,
     BackoffStrategy, RetryPolicy as GrpcRetryPolicy,
     address::Address as AddressKind,
@@ -72,8 +74,12 @@ pub(crate) use envoy_types::pb::envoy::extensions::clusters::common::dns::v3::Dn
 pub(crate) use envoy_types::pb::envoy::extensions::clusters::dns::v3::{
     DnsCluster, dns_cluster::RefreshRate,
 };
+pub(crate) use envoy_types::pb::envoy::extensions::filters::http::header_mutation::v3::{
+    HeaderMutation as ResponseHeaderMutation, Mutations,
+};
 pub(crate) use envoy_types::pb::envoy::extensions::filters::http::lua::v3::Lua;
 pub(crate) use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+pub(crate) use envoy_types::pb::envoy::extensions::filters::http::upstream_codec::v3::UpstreamCodec;
 pub(crate) use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, HttpFilter, LocalReplyConfig, Rds, ResponseMapper, ScopedRds,
     ScopedRoutes,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluice_ir::{Action, Backend, Headers, Route, Split};
 
-use crate::answer;
+use crate::answer::{self, Code};
 use crate::edge::ProbeKey;
 use crate::shape::Shape;
 use crate::{name, pb};
@@ -116,6 +116,10 @@ pub(crate) fn redirect(prefix: &str, headers: &Headers, host: &str, https_port: 
     only_plain_http(pb::Route {
         name: "redirect".to_owned(),
         r#match: Some(matcher(prefix, headers)),
+        response_headers_to_add: vec![answer::reason_header(
+            Code::HttpsRequired,
+            "this host is served by HTTPS",
+        )],
         action: Some(pb::Action::Redirect(pb::RedirectAction {
             host_redirect: host.to_owned(),
             port_redirect: if https_port == 443 {
@@ -248,7 +252,7 @@ fn cluster_name(backend: &Backend) -> String {
 fn weight(split: &Split, own: &Headers) -> pb::ClusterWeight {
     let unavailable = match &split.backend {
         Backend::Cluster(_) => None,
-        Backend::Unavailable(reason) => Some(answer::reason_header(reason)),
+        Backend::Unavailable(reason) => Some(answer::reason_header(Code::NotServed, reason)),
     };
     pb::ClusterWeight {
         name: cluster_name(&split.backend),

@@ -143,7 +143,7 @@ fn routes(
     shape: &mut Shape,
 ) -> Vec<pb::Route> {
     let all = &virtual_host.routes;
-    let mut routes = Vec::with_capacity(2 * all.len() + 3);
+    let mut routes = Vec::with_capacity(2 * all.len() + 4);
     if let Some(key) = &edge.probe_key {
         routes.push(route::own_probe(key, &plan.hash));
     }
@@ -182,6 +182,8 @@ fn routes(
         .any(|route| route.prefix == "/" && route.headers.is_empty());
     if !has_catch_all {
         routes.push(route::probe(&plan.hash));
+        routes.push(answer::no_such_path(route::matcher("/", &Headers::new())));
+        shape.add("respond-404");
     }
     routes
 }

@@ -15,7 +15,7 @@ use prost_reflect::prost_types::{
 
 /// Every message that this crate encodes on its own, be it a resource, the
 /// bootstrap or the value of an `Any`; all others are fields of these.
-const ROOTS: [(&str, &str); 22] = [
+const ROOTS: [(&str, &str); 24] = [
     (
         "envoy/config/bootstrap/v3/bootstrap.proto",
         "envoy.config.bootstrap.v3.Bootstrap",
@@ -51,6 +51,14 @@ const ROOTS: [(&str, &str); 22] = [
     (
         "envoy/extensions/clusters/dns/v3/dns_cluster.proto",
         "envoy.extensions.clusters.dns.v3.DnsCluster",
+    ),
+    (
+        "envoy/extensions/filters/http/header_mutation/v3/header_mutation.proto",
+        "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+    ),
+    (
+        "envoy/extensions/filters/http/upstream_codec/v3/upstream_codec.proto",
+        "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
     ),
     (
         "envoy/extensions/filters/http/lua/v3/lua.proto",

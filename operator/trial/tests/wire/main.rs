@@ -25,6 +25,7 @@ mod peer;
 mod probe;
 mod propagation;
 mod quarantine;
+mod reasons;
 mod refusal;
 mod restart;
 mod retries;
