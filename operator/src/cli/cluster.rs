@@ -76,7 +76,10 @@ impl ClusterArgs {
             .iter()
             .map(|context| context.name.as_str())
             .collect();
-        let wanted = self.context.clone().or_else(|| kubeconfig.current_context.clone());
+        let wanted = self
+            .context
+            .clone()
+            .or_else(|| kubeconfig.current_context.clone());
         let Some(wanted) = wanted.filter(|name| !name.is_empty()) else {
             return Err(anyhow!(
                 "the kubeconfig has no current context; name one by --context: {}",
@@ -155,7 +158,10 @@ contexts:
         };
         let (said, exit) = refusal(&args).await;
         assert_eq!(exit, Exit::Unreachable);
-        assert_eq!(said, "context \"middle\" is not in the kubeconfig; it has left, right");
+        assert_eq!(
+            said,
+            "context \"middle\" is not in the kubeconfig; it has left, right"
+        );
         args.context = None;
         let (said, _) = refusal(&args).await;
         assert!(said.contains("no current context"), "{said}");

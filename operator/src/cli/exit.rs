@@ -78,7 +78,6 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// Ends with `exit`, and says `error`.
-    #[allow(dead_code)] // until the first command that asks a cluster lands
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
         let error = error.into();
         Self { exit, error }

@@ -2,19 +2,24 @@
 //!
 //! How a command may end is in [`exit`].
 
+mod called;
+mod cluster;
+mod completions;
 mod dev;
 mod exec_bound;
 mod exit;
 mod gateway;
+mod man;
 mod operator;
 mod signals;
 mod translate;
+mod version;
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -39,17 +44,24 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Completions(completions::Args),
     Dev(dev::Args),
     Gateway(gateway::Args),
+    Man(man::Args),
     Operator(operator::Args),
     Translate(translate::Args),
+    Version(version::Args),
     #[command(name = exec_bound::NAME, hide = true)]
     ExecBound(exec_bound::Args),
 }
 
 /// Parses the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
-    let Cli { log_level, command } = Cli::parse();
+    let line = Cli::command().bin_name(called::name(env::args_os().next().as_deref()));
+    let parsed = line.clone().try_get_matches_from(env::args_os());
+    let Cli { log_level, command } = parsed
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .unwrap_or_else(|error| error.exit());
     let (exporting, traces) = traces::layer();
     let shown = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
@@ -60,10 +72,13 @@ pub(crate) fn run() -> ExitCode {
         .with(shown)
         .init();
     let outcome = match command {
+        Command::Completions(args) => completions::run(&args, line),
         Command::Dev(args) => dev::run(args),
         Command::Gateway(args) => gateway::run(args),
+        Command::Man(args) => man::run(&args, line),
         Command::Operator(args) => operator::run(args, traces),
         Command::Translate(args) => translate::run(&args),
+        Command::Version(args) => version::run(&args),
         Command::ExecBound(args) => exec_bound::run(args),
     };
     outcome.unwrap_or_else(|error| {
