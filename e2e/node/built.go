@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"sluice/e2e/node/internal/artifact"
+	"sluice/e2e/node/internal/cluster"
 	"sluice/e2e/node/internal/layout"
 )
 
@@ -98,4 +99,13 @@ func readBuilt(folders layout.Folders) (everything, error) {
 		return all, err
 	}
 	return all, json.Unmarshal(content, &all)
+}
+
+// knative is what was built of Knative, to be put into a cluster.
+func (e everything) knative() cluster.Knative {
+	names := map[string]string{}
+	for program, archive := range e.Serving {
+		names[program] = archive.Name
+	}
+	return cluster.Knative{Manifests: e.Manifests, Images: names, Registry: artifact.Registry}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"sluice/e2e/node/internal/cluster"
@@ -36,6 +37,30 @@ func install(ctx context.Context, folders layout.Folders, arguments []string) er
 		}
 		return productAvailable(ctx, api, progress)
 	})
+}
+
+// release writes Knative's manifests, as its releases have them, into a folder.
+func release(folders layout.Folders, arguments []string) error {
+	if len(arguments) != 1 {
+		return errUsage
+	}
+	built, err := readBuilt(folders)
+	if err != nil {
+		return err
+	}
+	files, err := built.knative().Release()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(arguments[0], 0o755); err != nil {
+		return err
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(arguments[0], name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // restart replaces the pods of one of Sluice's Deployments.

@@ -21,7 +21,9 @@ import (
 
 const usage = `usage: node COMMAND
 
-  up [--audit] [--modules DIR]  bring the node up, or what is missing of it
+  up [--audit] [--bare] [--modules DIR]
+                                bring the node up, or what is missing of it; bare is
+                                without Knative
   down                          end it, and remove all it made but caches and logs
   status                        what runs; exit 1 where something does not
   kubeconfig                    print the path of the administrator's kubeconfig
@@ -33,6 +35,7 @@ const usage = `usage: node COMMAND
                                 one suite of them, of those that serving --list names
   backends plain | backends tls have the suite's backends speak so
   load ARCHIVE…                 import container images
+  knative DIR                   write Knative's manifests, as its releases have them
   install MANIFEST              apply Sluice's manifest, and wait until it is available
   restart DEPLOYMENT            replace the pods of one of Sluice's Deployments, and wait
   start DAEMON | stop DAEMON    for tests of bad days
@@ -90,6 +93,8 @@ func run(ctx context.Context, arguments []string) error {
 		return load(folders, rest)
 	case "install":
 		return install(ctx, folders, rest)
+	case "knative":
+		return release(folders, rest)
 	case "restart":
 		return restart(ctx, folders, rest)
 	case "start", "stop":

@@ -36,6 +36,7 @@ const lockVariable = "SLUICE_NODE_LOCK"
 
 type upOptions struct {
 	audit   bool
+	bare    bool
 	modules string
 	inside  bool
 }
@@ -46,6 +47,7 @@ func up(ctx context.Context, folders layout.Folders, arguments []string) error {
 	var options upOptions
 	flags := flag.NewFlagSet("up", flag.ContinueOnError)
 	flags.BoolVar(&options.audit, "audit", false, "have the API server log each request's metadata to audit.log")
+	flags.BoolVar(&options.bare, "bare", false, "leave Knative to whoever installs it")
 	flags.StringVar(&options.modules, "modules", "e2e", "folder of the Go modules")
 	flags.BoolVar(&options.inside, "inside", false, "the second half: in the node's network, with all built")
 	if err := flags.Parse(arguments); err != nil || flags.NArg() > 0 {
@@ -129,6 +131,9 @@ func goInside(node *supervisor.Node, options upOptions, lock *os.File, progress 
 	if options.audit {
 		argv = append(argv, "--audit")
 	}
+	if options.bare {
+		argv = append(argv, "--bare")
+	}
 	return node.Exec(argv, append(os.Environ(), progress.Environment(), fmt.Sprintf("%s=%d", lockVariable, lock.Fd())))
 }
 
@@ -161,10 +166,13 @@ func inside(ctx context.Context, folders layout.Folders, options upOptions, prog
 	if err := startDaemons(ctx, node, daemons, built, api, progress); err != nil {
 		return err
 	}
-	if err := furnish(ctx, api, built, progress); err != nil {
+	if err := furnish(ctx, api, built, options.bare, progress); err != nil {
 		return err
 	}
-	err = api.Prove(ctx, built.Backends["runtime"].Name, built.Backends["httpproxy"].Name, func(proof cluster.Proof) {
+	asked := cluster.Asked{
+		Backend: built.Backends["runtime"].Name, Proxy: built.Backends["httpproxy"].Name, Knative: !options.bare,
+	}
+	err = api.Prove(ctx, asked, func(proof cluster.Proof) {
 		progress.Say(proof.Name, "%s (%.1fs)", proof.Outcome, proof.Took.Seconds())
 	})
 	if err != nil {
@@ -253,40 +261,40 @@ func answers(ctx context.Context, page string) error {
 	return nil
 }
 
-// furnish puts DNS and Knative into the cluster.
-func furnish(ctx context.Context, api *cluster.Cluster, built everything, progress *step.Progress) error {
+// furnish puts DNS and, unless it is to be bare, Knative into the cluster.
+func furnish(ctx context.Context, api *cluster.Cluster, built everything, bare bool, progress *step.Progress) error {
 	err := progress.Do("manifests", func() (string, error) {
 		if err := api.ApplyDNS(ctx, built.CoreDNS.Name); err != nil {
 			return "", err
 		}
-		if err := api.ApplyTestNamespaces(ctx); err != nil {
-			return "", err
-		}
-		names := map[string]string{}
-		for program, archive := range built.Serving {
-			names[program] = archive.Name
-		}
-		count, err := api.ApplyKnative(ctx, cluster.Knative{
-			Manifests: built.Manifests, Images: names, Registry: artifact.Registry,
-		})
-		return fmt.Sprintf("CoreDNS and %d objects of Knative applied", count), err
+		return "CoreDNS applied", api.ApplyTestNamespaces(ctx)
 	})
 	if err != nil {
 		return err
 	}
-	for _, deployments := range []struct{ name, namespace string }{
-		{"coredns", cluster.DNSNamespace}, {"knative", cluster.ServingNamespace},
-	} {
-		err := progress.Do(deployments.name, func() (string, error) {
-			return "available", cluster.Until(ctx, deploymentLimit, nil, func(ctx context.Context) error {
-				return api.Available(ctx, deployments.namespace)
-			})
-		})
-		if err != nil {
-			return err
-		}
+	if err := available(ctx, api, "coredns", cluster.DNSNamespace, progress); err != nil || bare {
+		return err
+	}
+	err = progress.Do("knative's manifests", func() (string, error) {
+		count, err := api.ApplyKnative(ctx, built.knative())
+		return fmt.Sprintf("%d objects applied", count), err
+	})
+	if err != nil {
+		return err
+	}
+	if err := available(ctx, api, "knative", cluster.ServingNamespace, progress); err != nil {
+		return err
 	}
 	return progress.Do("webhooks", func() (string, error) {
 		return "admit what is right and refuse what is not", cluster.Until(ctx, daemonLimit, nil, api.WebhooksAdmit)
+	})
+}
+
+// available waits for all Deployments of a namespace.
+func available(ctx context.Context, api *cluster.Cluster, name, namespace string, progress *step.Progress) error {
+	return progress.Do(name, func() (string, error) {
+		return "available", cluster.Until(ctx, deploymentLimit, nil, func(ctx context.Context) error {
+			return api.Available(ctx, namespace)
+		})
 	})
 }

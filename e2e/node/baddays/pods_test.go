@@ -68,28 +68,29 @@ func (a *app) leadsTo(count int) {
 	})
 }
 
-// emptiedEndpoints: between what it writes Serving may have nothing to write; here the
-// public Endpoints are emptied again and again, and Serving mends them.
+// emptiedEndpoints: for a moment Serving may have nothing to write; here it is all of
+// the public Endpoints, for up to four seconds, while the activator holds every request.
 func emptiedEndpoints(w *world) {
-	const times = 20
+	const times, step = 20, 200 * time.Millisecond
 	a := w.place().app("held", wanted{port: "http1", annotations: through(true, "1")})
 	a.leadsTo(0)
 	load := w.flows(300, a.host)
-	for range times {
-		emptied, err := a.public(w.Context())
+	write := func(subsets []corev1.EndpointSubset) {
+		public, err := a.public(w.Context())
 		w.must(err)
-		emptied.Subsets = nil
-		emptied, err = a.typed.CoreV1().Endpoints(a.namespace).Update(w.Context(), emptied, metav1.UpdateOptions{})
+		public.Subsets = subsets
+		_, err = a.typed.CoreV1().Endpoints(a.namespace).Update(w.Context(), public, metav1.UpdateOptions{})
 		w.must(err)
-		w.until("Serving mends what was emptied", func(ctx context.Context) error {
-			now, err := a.public(ctx)
-			if err == nil && len(now.Subsets) == 0 {
-				err = fmt.Errorf("still empty at version %s", emptied.ResourceVersion)
-			}
-			return err
-		})
 	}
-	w.tell("emptied %d times", times)
+	public, err := a.public(w.Context())
+	w.must(err)
+	for round := range times {
+		write(nil)
+		w.pause(step * time.Duration(round+1))
+		write(public.Subsets)
+		w.pause(step)
+	}
+	w.tell("emptied %d times, for up to %.1f s", times, (step * times).Seconds())
 	load.lostNone()
 }
 

@@ -137,7 +137,9 @@ func coldBursts(w *world, port string, count, rounds int) {
 	// The shortest that Serving takes.
 	grace := "6s"
 	w.must(w.set(serving, autoscaler, map[string]*string{"scale-to-zero-grace-period": &grace}))
-	a := w.place().app("cold", wanted{port: port})
+	// And the shortest window, so that a round is cold again as soon as can be.
+	window := map[string]string{"autoscaling.knative.dev/window": "6s"}
+	a := w.place().app("cold", wanted{port: port, annotations: window})
 	through := &way{address: w.address}
 	direct := &way{address: w.activator(port), header: http.Header{
 		"Knative-Serving-Revision": {a.name + "-00001"}, "Knative-Serving-Namespace": {a.namespace},

@@ -3,6 +3,9 @@
 //! One task holds the world. It waits for nothing but events: what gateways and
 //! the API server make of it comes back to the reporter, never here.
 
+mod emptied;
+#[cfg(test)]
+mod emptied_tests;
 mod hold;
 mod own_certificate;
 #[cfg(test)]
@@ -20,6 +23,7 @@ use sluice_translate::{Changes, Object, ObjectKind, World};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::emptied::Emptied;
 use self::hold::Holds;
 use self::own_certificate::OwnCertificate;
 use self::trust::Trust;
@@ -65,6 +69,7 @@ pub(crate) struct Control {
     trust: Trust,
     own_certificate: OwnCertificate,
     holds: Holds,
+    emptied: Emptied,
     listed: BTreeSet<Source>,
     /// Ingresses that came anew since the last settling.
     touched: BTreeSet<ObjectKey>,
@@ -78,6 +83,7 @@ impl Control {
     pub(crate) fn new(
         class: String,
         namespace: &str,
+        system_namespace: &str,
         world: World,
         gateways: Arc<dyn Gateways>,
         reports: mpsc::UnboundedSender<Report>,
@@ -95,6 +101,7 @@ impl Control {
             trust: Trust::default(),
             own_certificate: OwnCertificate::new(namespace),
             holds: Holds::default(),
+            emptied: Emptied::new(system_namespace),
             listed: BTreeSet::new(),
             touched: BTreeSet::new(),
             slices_differ: false,
@@ -125,7 +132,7 @@ impl Control {
                     self.settle(since);
                     self.health.settled();
                 }
-                () = sleep_until(self.holds.first_end()) => self.settle(Instant::now()),
+                () = sleep_until(self.next_end()) => self.settle(Instant::now()),
                 _ = clock.tick() => {
                     self.world.set_now(Timestamp::now());
                     self.settle(Instant::now());
@@ -134,6 +141,12 @@ impl Control {
                 _ = beat.tick() => {}
             }
         }
+    }
+
+    /// When the first of what waits has waited long enough.
+    fn next_end(&self) -> Option<Instant> {
+        let ends = [self.holds.first_end(), self.emptied.first_end()];
+        ends.into_iter().flatten().min()
     }
 
     /// Takes what is there; of a burst also what comes within a moment.
@@ -172,11 +185,16 @@ impl Control {
                     self.own_certificate.take(&object.key(), Some(secret));
                 }
                 self.holds.see(&object);
-                self.world.apply(object);
+                if let Some(object) = self.emptied.offer(object, &self.world, Instant::now()) {
+                    self.world.apply(object);
+                }
             }
             Input::ObjectGone(kind, key) => {
                 if kind == ObjectKind::Secret {
                     self.own_certificate.take(&key, None);
+                }
+                if kind == ObjectKind::Endpoints {
+                    self.emptied.forget(&key);
                 }
                 self.world.delete(kind, &key);
             }
@@ -287,6 +305,9 @@ impl Control {
         self.world.set_backends(trusted.backends);
         if std::mem::take(&mut self.slices_differ) {
             self.report(Report::Gateways(self.slices.clone()));
+        }
+        for object in self.emptied.release(Instant::now()) {
+            self.world.apply(object);
         }
         for ingress in self.holds.release(&self.world, Instant::now()) {
             let metadata = &ingress.metadata;

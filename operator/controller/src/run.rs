@@ -67,6 +67,7 @@ pub async fn run(
     let control = Control::new(
         options.class,
         &options.namespace,
+        &options.system_namespace,
         world,
         gateways,
         reports,

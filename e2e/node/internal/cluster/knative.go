@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	sigsyaml "sigs.k8s.io/yaml"
 
 	"sluice/e2e/node/internal/layout"
 )
@@ -145,6 +146,27 @@ func (c *Cluster) ApplyTestNamespaces(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Release is Knative as its releases have it: two manifests by name, kinds first.
+func (k Knative) Release() (map[string][]byte, error) {
+	objects, err := k.objects()
+	if err != nil {
+		return nil, err
+	}
+	release := map[string][]byte{}
+	for _, object := range objects {
+		name := "serving-core.yaml"
+		if object.GetKind() == "CustomResourceDefinition" {
+			name = "serving-crds.yaml"
+		}
+		text, err := sigsyaml.Marshal(object.Object)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+		release[name] = append(append(release[name], "---\n"...), text...)
+	}
+	return release, nil
 }
 
 // ApplyKnative puts Knative Serving there: kinds first, as the rest is of them.

@@ -36,10 +36,18 @@ type Proof struct {
 	Took    time.Duration
 }
 
+// Asked is what a proof is asked with.
+type Asked struct {
+	// Backend and Proxy are images.
+	Backend, Proxy string
+	// Knative is there, and is asked too.
+	Knative bool
+}
+
 // Prove shows that the node works with no gateway: a pod behind its Service by
 // address, NodePort and name, from the node and from another pod; a pod's log through
-// the kubelet; Knative making a Revision ready. Each outcome is told as it comes.
-func (c *Cluster) Prove(ctx context.Context, backend, proxy string, tell func(Proof)) (err error) {
+// the kubelet; Knative, where it is, making a Revision ready. Each outcome is told as it comes.
+func (c *Cluster) Prove(ctx context.Context, asked Asked, tell func(Proof)) (err error) {
 	// What an interrupted one left.
 	if err := c.deleteProofs(ctx); err != nil {
 		return err
@@ -52,25 +60,31 @@ func (c *Cluster) Prove(ctx context.Context, backend, proxy string, tell func(Pr
 	}
 	defer func() { err = errors.Join(err, c.deleteProofs(ctx)) }()
 	p := prover{Cluster: c, namespace: made.Name}
-	if err := p.apply(ctx, p.backend(backend)); err != nil {
+	if err := p.apply(ctx, p.backend(asked.Backend)); err != nil {
 		return err
 	}
 
-	proofs := []struct {
+	type part struct {
 		name string
 		see  func(context.Context) (string, error)
-	}{
+	}
+	proofs := []part{
 		{"service", p.seeServices},
 		{"dns", p.seeNames},
 		// The proxy remembers a name that was not there for good, so it comes last.
 		{"pod to pod by name", func(ctx context.Context) (string, error) {
-			if err := p.apply(ctx, p.proxy(proxy)); err != nil {
+			if err := p.apply(ctx, p.proxy(asked.Proxy)); err != nil {
 				return "", err
 			}
 			return p.seeProxy(ctx)
 		}},
 		{"pod's log", p.seeLog},
-		{"knative revision", p.seeRevision},
+	}
+	if asked.Knative {
+		if err := p.apply(ctx, p.configuration(asked.Backend)); err != nil {
+			return err
+		}
+		proofs = append(proofs, part{"knative revision", p.seeRevision})
 	}
 	for _, proof := range proofs {
 		began := time.Now()
@@ -125,7 +139,11 @@ spec:
   type: NodePort
   selector: {app: backend}
   ports: [{port: 80, targetPort: 8080}]
----
+`, p.namespace, image)
+}
+
+func (p prover) configuration(image string) string {
+	return fmt.Sprintf(`
 apiVersion: serving.knative.dev/v1
 kind: Configuration
 metadata: {name: hello, namespace: %[1]s}

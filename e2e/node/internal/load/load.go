@@ -169,7 +169,7 @@ func (l *Load) send(host string) error {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %.80s", response.Status, body)
+		return fmt.Errorf("%s: %.200s", response.Status, body)
 	}
 	return nil
 }

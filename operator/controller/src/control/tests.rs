@@ -49,8 +49,8 @@ impl Gateways for Kept {
     }
 }
 
-struct Bench {
-    control: Control,
+pub(super) struct Bench {
+    pub(super) control: Control,
     kept: Arc<Kept>,
     reports: mpsc::UnboundedReceiver<Report>,
     health: Arc<Health>,
@@ -71,6 +71,7 @@ impl Bench {
             control: Control::new(
                 CLASS.into(),
                 "sluice-system",
+                "knative-serving",
                 world,
                 gateways,
                 sender,
@@ -82,7 +83,7 @@ impl Bench {
         }
     }
 
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let mut bench = Self::new();
         bench.list(&Source::ALL);
         bench.settle();
@@ -96,15 +97,15 @@ impl Bench {
         }
     }
 
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.control.settle(Instant::now());
     }
 
-    fn take(&mut self, ingress: SeenIngress) {
+    pub(super) fn take(&mut self, ingress: SeenIngress) {
         self.control.take(Input::Ingress(Box::new(ingress)));
     }
 
-    fn published(&self) -> Vec<Changes> {
+    pub(super) fn published(&self) -> Vec<Changes> {
         self.kept.published.lock().unwrap().clone()
     }
 
@@ -148,7 +149,7 @@ fn ingress(name: &str, class: &str, generation: i64, host: &str) -> SeenIngress 
     SeenIngress { ingress, stored }
 }
 
-fn ours(generation: i64) -> SeenIngress {
+pub(super) fn ours(generation: i64) -> SeenIngress {
     ingress("web", CLASS, generation, "a.example")
 }
 

@@ -16,6 +16,7 @@
 //! ```
 
 mod claims;
+mod emptied;
 mod index;
 mod stores;
 #[cfg(test)]
