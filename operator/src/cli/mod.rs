@@ -2,6 +2,7 @@
 //!
 //! How a command may end is in [`exit`].
 
+mod ask;
 mod called;
 mod cluster;
 mod completions;
@@ -12,6 +13,7 @@ mod gateway;
 mod man;
 mod operator;
 mod signals;
+mod status;
 mod translate;
 mod version;
 
@@ -26,8 +28,9 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::traces;
 
-/// What Envoy and its supervision warn of is shown as events.
-const LOG: &str = "warn,envoy=error,sluice_gateway=error";
+/// What Envoy and its supervision warn of is shown as events; a request that failed
+/// is told by who sent it.
+const LOG: &str = "warn,envoy=error,sluice_gateway=error,kube_client::client::builder=off";
 
 /// Sluice: the Knative cluster-ingress that programs stock Envoy gateways.
 #[derive(Debug, Parser)]
@@ -49,6 +52,7 @@ enum Command {
     Gateway(gateway::Args),
     Man(man::Args),
     Operator(operator::Args),
+    Status(status::Args),
     Translate(translate::Args),
     Version(version::Args),
     #[command(name = exec_bound::NAME, hide = true)]
@@ -77,6 +81,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Gateway(args) => gateway::run(args),
         Command::Man(args) => man::run(&args, line),
         Command::Operator(args) => operator::run(args, traces),
+        Command::Status(args) => status::run(&args),
         Command::Translate(args) => translate::run(&args),
         Command::Version(args) => version::run(&args),
         Command::ExecBound(args) => exec_bound::run(args),

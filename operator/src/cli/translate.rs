@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use sluice_dev::{Fault, Source, Translated, read_stream, sources, translate};
 use sluice_ir::Outcome;
 
+use super::ask;
+
 /// Show the exact Envoy resources that Knative manifests come to.
 ///
 /// Prints resources by type, or plans and verdicts, and every fault on standard
@@ -54,7 +56,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !translated.is_readable() {
         return Ok(ExitCode::FAILURE);
     }
-    print(&shown(&translated, args.output)?)?;
+    ask::print(&shown(&translated, args.output)?)?;
     Ok(match translated.worst() {
         Outcome::Refused => ExitCode::FAILURE,
         Outcome::Partial if args.strict => ExitCode::FAILURE,
@@ -104,12 +106,4 @@ fn complain_of_ingresses(translated: &Translated) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Prints; a reader that has seen enough (`| head`) is no fault.
-fn print(text: &str) -> io::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome,
-    }
 }

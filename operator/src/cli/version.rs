@@ -11,6 +11,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Container;
 use kube::api::{Api, ListParams};
 use serde::Serialize;
+use sluice_ask::version_of_image;
 
 use super::cluster::ClusterArgs;
 use super::exit::{Exit, Failure};
@@ -193,17 +194,6 @@ fn part(deployment: &Deployment, container: &Container) -> Part {
     }
 }
 
-/// The version that stands in an image's tag, such as `distroless-v1.40.0`.
-fn version_of_image(image: &str) -> Option<String> {
-    let image = image.split('@').next()?;
-    let (_, tag) = image.rsplit_once(':')?;
-    let version = tag
-        .split('-')
-        .map(|word| word.strip_prefix('v').unwrap_or(word))
-        .find(|word| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()))?;
-    (!version.contains('/')).then(|| version.to_owned())
-}
-
 fn told(versions: &Versions) -> String {
     let mut lines = vec![match versions.client.commit {
         Some(commit) => format!("client    {} (commit {commit})", versions.client.version),
@@ -292,19 +282,5 @@ mod tests {
         let pod = stranger.spec.as_mut().unwrap().template.spec.as_mut();
         pod.unwrap().containers[0].name = "controller".to_owned();
         assert_eq!(installed(&[stranger]), Installed::default());
-    }
-
-    #[test]
-    fn the_version_of_an_image_is_in_its_tag() {
-        for (image, version) in [
-            ("envoyproxy/envoy:distroless-v1.40.0", Some("1.40.0")),
-            ("r:5000/envoy:v1.41.2-amd64@sha256:00", Some("1.41.2")),
-            ("r:5000/envoy:1.40.1", Some("1.40.1")),
-            ("r:5000/envoy", None),
-            ("envoy:latest", None),
-            ("envoy@sha256:00", None),
-        ] {
-            assert_eq!(version_of_image(image).as_deref(), version, "{image}");
-        }
     }
 }

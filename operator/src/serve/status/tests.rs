@@ -341,6 +341,21 @@ async fn no_page_shows_a_key_and_none_is_made_unasked() {
     assert_eq!(lab.cluster.asked("subjectaccessreviews"), 5);
 }
 
+/// A page as those who ask read it, written again.
+fn read<T: serde::de::DeserializeOwned + Serialize>(page: &Value) -> Value {
+    let read: T = serde_json::from_value(page.clone()).unwrap();
+    serde_json::to_value(read).unwrap()
+}
+
+#[tokio::test]
+async fn who_asks_reads_all_of_every_page() {
+    let lab = Lab::start().await;
+    let page = lab.get("/status/v1/operator").await;
+    assert_eq!(read::<sluice_ask::page::Operator>(&page), page);
+    let page = lab.get("/status/v1/ingresses").await;
+    assert_eq!(read::<sluice_ask::page::Ingresses>(&page), page);
+}
+
 #[test]
 fn a_gateway_is_synced_stale_nacked_or_not_there() {
     let acked = Instant::now();
@@ -387,6 +402,9 @@ fn a_gateway_is_synced_stale_nacked_or_not_there() {
     let at = Timestamp::UNIX_EPOCH;
     let page = page::Gateways::of(Revision(9), &quorum.into(), &fleet, |_| Some(at));
     let page = serde_json::to_value(page).unwrap();
+    assert_eq!(read::<sluice_ask::page::Gateways>(&page), page);
+    let refusals = serde_json::to_value(page::Refusals::of(&fleet)).unwrap();
+    assert_eq!(read::<sluice_ask::page::Refusals>(&refusals), refusals);
     let states: Vec<(&str, &str)> = page["gateways"]
         .as_array()
         .unwrap()

@@ -1,0 +1,20 @@
+//! What people ask of a cluster with Sluice in it, and the answers.
+//!
+//! *Reads* the operator's own pages (`/status/v1/…`), through a port forwarded to
+//! the replica that leads, and objects of the API server. *Gives* reports: as text
+//! for people, as JSON for programs. *Never* writes to a cluster, shows a Secret,
+//! or decides what an Ingress means: that is told by the operator.
+//!
+//! [`page`] has the pages as they are read, [`Pages`] gets them: the only one here
+//! that speaks to a cluster. All else is a pure function of what was gathered, with
+//! golden pairs in `testdata`.
+//!
+//! Start at [`Status`].
+
+mod operator;
+pub mod page;
+mod status;
+mod table;
+
+pub use operator::{AskError, Build, Pages, version_of_image};
+pub use status::Status;

@@ -1,0 +1,58 @@
+//! Golden pairs: `testdata/<command>-<name>.in.yaml`, what was gathered of a
+//! cluster, and `.out.txt`, what is told of it.
+//!
+//! `SLUICE_UPDATE_GOLDEN=1 cargo test -p sluice-ask` writes the outputs anew; read
+//! what changed before you keep it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap is the failing assertion itself"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sluice_ask::Status;
+
+fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
+}
+
+fn told(command: &str, input: &str) -> String {
+    match command {
+        "status" => {
+            let status: Status = serde_saphyr::from_str(input).unwrap();
+            let written = serde_json::to_value(&status).unwrap();
+            let read: Status = serde_json::from_value(written).unwrap();
+            assert_eq!(read, status, "JSON says the same");
+            status.told(input.starts_with("# all"))
+        }
+        other => panic!("no command is called {other}"),
+    }
+}
+
+#[test]
+fn golden() {
+    let mut cases = 0;
+    for entry in fs::read_dir(testdata()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some(case) = name.strip_suffix(".in.yaml") else {
+            continue;
+        };
+        let input = fs::read_to_string(&path).unwrap();
+        let told = told(case.split('-').next().unwrap(), &input);
+        let expected = testdata().join(format!("{case}.out.txt"));
+        if std::env::var_os("SLUICE_UPDATE_GOLDEN").is_some() {
+            fs::write(&expected, &told).unwrap();
+        }
+        assert_eq!(
+            told,
+            fs::read_to_string(expected).unwrap_or_default(),
+            "{case}"
+        );
+        cases += 1;
+    }
+    assert!(cases >= 3, "{cases} cases were found");
+}
