@@ -5,16 +5,26 @@
 //! for people, as JSON for programs. *Never* writes to a cluster, shows a Secret,
 //! or decides what an Ingress means: that is told by the operator.
 //!
-//! [`page`] has the pages as they are read, [`Pages`] gets them: the only one here
-//! that speaks to a cluster. All else is a pure function of what was gathered, with
-//! golden pairs in `testdata`.
+//! [`page`] has the pages as they are read, [`Pages`] gets them and [`Objects`] the
+//! objects: only these two speak to a cluster. All else is a pure function of what
+//! was gathered, with golden pairs in `testdata`.
 //!
 //! Start at [`Status`].
 
+mod error;
+mod explain;
+mod gather;
+mod object;
+mod objects;
 mod operator;
 pub mod page;
 mod status;
 mod table;
 
-pub use operator::{AskError, Build, Pages, version_of_image};
+pub use error::AskError;
+pub use explain::{Cause, Explanation, Gathered, Step, Subject, SubjectKind};
+pub use gather::gather;
+pub use object::Object;
+pub use objects::{Kind, Objects};
+pub use operator::{Build, Pages, version_of_image};
 pub use status::Status;

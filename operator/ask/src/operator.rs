@@ -6,8 +6,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
-use std::time::Duration;
 
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -17,14 +15,14 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use kube::Client;
 use kube::api::{Api, ListParams, Portforwarder, PostParams};
-use kube::client::UpgradeConnectionError;
-use kube::{Client, Error};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 
+use crate::error::{AskError, PATIENCE, asked};
 use crate::page;
 
 /// Where the operator listens, on its pod's loopback.
@@ -38,144 +36,8 @@ const LEASE: &str = "sluice-operator";
 const OPERATOR: (&str, &str) = ("app", "sluice-operator");
 const PROVIDER: &str = "networking.knative.dev/ingress-provider=sluice";
 const VERSION_LABEL: &str = "app.kubernetes.io/version";
-/// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// A page of ten thousand Ingresses is well below.
 const PAGE_BYTES: usize = 64 << 20;
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// Nothing of Sluice's is there.
-    #[error(
-        "no operator is in namespace {namespace}: no pod there has the label app=sluice-operator; name its own by --namespace, or install Sluice first"
-    )]
-    NoOperator {
-        /// Where it was looked for.
-        namespace: String,
-    },
-    /// There are operators, and none is ready.
-    #[error(
-        "no operator of namespace {namespace} is ready (found {pods}); see why by: kubectl -n {namespace} describe pods -l app=sluice-operator"
-    )]
-    NoneReady {
-        /// Where it was looked for.
-        namespace: String,
-        /// Their names.
-        pods: String,
-    },
-    /// The API server does not let who asks do this.
-    #[error("no right to {doing} (the API server says: {said}); {fix}")]
-    Forbidden {
-        /// What needs the right.
-        doing: String,
-        /// The API server's words.
-        said: String,
-        /// Whose Role has it.
-        fix: String,
-    },
-    /// What should be there is not.
-    #[error("{doing}: not there ({said}); apply the manifest of this version of Sluice again")]
-    Missing {
-        /// What was asked for.
-        doing: String,
-        /// The API server's words.
-        said: String,
-    },
-    /// The API server did not do what was asked for.
-    #[error("{doing}: {source}")]
-    Api {
-        /// What was asked for.
-        doing: String,
-        /// What became of it.
-        #[source]
-        source: Error,
-    },
-    /// Nobody answered in time.
-    #[error("{doing}: no answer within {} s", PATIENCE.as_secs())]
-    Silent {
-        /// What was asked for.
-        doing: String,
-    },
-    /// The forwarded connection broke.
-    #[error("{path} of pod {pod}: the forwarded connection broke: {said}")]
-    Broken {
-        /// What was asked for.
-        path: String,
-        /// Of whom.
-        pod: String,
-        /// What became of it.
-        said: String,
-    },
-    /// The operator has no such page for who asks.
-    #[error("{path} of pod {pod}: {status}: {said}")]
-    NoPage {
-        /// What was asked for.
-        path: String,
-        /// Of whom.
-        pod: String,
-        /// Its answer.
-        status: StatusCode,
-        /// Its words.
-        said: String,
-    },
-    /// The answer is no page that this build can read.
-    #[error(
-        "{path} of pod {pod} is no page that this build reads: {source}; use the sluice of the cluster's version (sluice version)"
-    )]
-    Unreadable {
-        /// What was asked for.
-        path: String,
-        /// Of whom.
-        pod: String,
-        /// Where it differs.
-        #[source]
-        source: serde_json::Error,
-    },
-}
-
-impl AskError {
-    /// Whether no API server answers, or it does not know who asks.
-    #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        match self {
-            Self::Api { source, .. } => match source {
-                Error::Api(status) => status.code == StatusCode::UNAUTHORIZED.as_u16(),
-                Error::Service(_) | Error::HyperError(_) | Error::Auth(_) => true,
-                _ => false,
-            },
-            Self::Silent { .. } => true,
-            _ => false,
-        }
-    }
-
-    /// Whether the operator knows no such thing.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NoPage { status, .. } if *status == StatusCode::NOT_FOUND)
-    }
-
-    fn of(namespace: &str, doing: &str, source: Error) -> Self {
-        let doing = doing.to_owned();
-        let (code, said) = match &source {
-            Error::Api(status) => (status.code, status.message.clone()),
-            Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => {
-                (status.as_u16(), status.to_string())
-            }
-            _ => (0, String::new()),
-        };
-        if code == StatusCode::FORBIDDEN.as_u16() {
-            let fix = format!(
-                "bind the Role {STATUS} to yourself: kubectl -n {namespace} create rolebinding {STATUS} --role={STATUS} --user=YOU"
-            );
-            return Self::Forbidden { doing, said, fix };
-        }
-        if code == StatusCode::NOT_FOUND.as_u16() {
-            return Self::Missing { doing, said };
-        }
-        Self::Api { doing, source }
-    }
-}
 
 /// What runs in the pod of a gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -220,14 +82,17 @@ impl Pages {
     /// # Errors
     /// No operator, no right, no answer: each names what is missing.
     pub async fn open(client: Client, namespace: &str) -> Result<Self, AskError> {
+        let fix = format!(
+            "bind the Role {STATUS} to yourself: kubectl -n {namespace} create rolebinding {STATUS} --role={STATUS} --user=YOU"
+        );
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let params = ListParams::default().labels(PROVIDER);
         let doing = format!("list pods in namespace {namespace}");
-        let listed = asked(namespace, &doing, pods.list(&params)).await?.items;
+        let listed = asked(&doing, &fix, pods.list(&params)).await?.items;
 
         let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
         let doing = format!("get the lease {LEASE} in namespace {namespace}");
-        let lease = asked(namespace, &doing, leases.get_opt(LEASE)).await?;
+        let lease = asked(&doing, &fix, leases.get_opt(LEASE)).await?;
         let leader = lease.and_then(|lease| lease.spec?.holder_identity);
         let pod = chosen(namespace, &listed, leader.as_deref())?;
 
@@ -243,11 +108,11 @@ impl Pages {
         let doing = format!("create serviceaccounts/token of {STATUS} in namespace {namespace}");
         let params = PostParams::default();
         let made = accounts.create_token_request(STATUS, &params, &request);
-        let made = asked(namespace, &doing, made).await?;
+        let made = asked(&doing, &fix, made).await?;
         let token = Token(made.status.map(|status| status.token).unwrap_or_default());
 
         let doing = format!("create pods/portforward of {pod} in namespace {namespace}");
-        let mut forward = asked(namespace, &doing, pods.portforward(&pod, &[PORT])).await?;
+        let mut forward = asked(&doing, &fix, pods.portforward(&pod, &[PORT])).await?;
         let broken = |said: &str| AskError::Broken {
             path: format!("port {PORT}"),
             pod: pod.clone(),
@@ -326,6 +191,24 @@ impl Pages {
         self.get("/status/v1/ingresses").await
     }
 
+    /// What gateways serve for one Ingress; `None` where the operator knows none of
+    /// that name.
+    ///
+    /// # Errors
+    /// No answer, or one that is no page.
+    pub async fn plan(
+        &mut self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<page::Plan>, AskError> {
+        let path = format!("/status/v1/plan?ingress={namespace}/{name}");
+        match self.get(&path).await {
+            Ok(plan) => Ok(Some(plan)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, AskError> {
         let pod = self.pod.clone();
         let broken = |said: String| AskError::Broken {
@@ -368,20 +251,6 @@ impl Pages {
             pod,
             source,
         })
-    }
-}
-
-async fn asked<T>(
-    namespace: &str,
-    doing: &str,
-    answer: impl Future<Output = Result<T, Error>>,
-) -> Result<T, AskError> {
-    match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(AskError::of(namespace, doing, error)),
-        Err(_) => Err(AskError::Silent {
-            doing: doing.to_owned(),
-        }),
     }
 }
 

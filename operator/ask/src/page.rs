@@ -1,9 +1,13 @@
 //! The operator's pages as they are read: in a form of their own, which takes a
 //! page of a newer operator too, with what it does not know left out.
 
+mod plan;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use plan::{Certificate, Cluster, Headers, Plan, Responds, Route, Rule, Split};
 
 /// `/status/v1/operator`: the replica that was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sluice_ask::Status;
+use sluice_ask::{Explanation, Gathered, Status};
 
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
@@ -27,6 +27,10 @@ fn told(command: &str, input: &str) -> String {
             let read: Status = serde_json::from_value(written).unwrap();
             assert_eq!(read, status, "JSON says the same");
             status.told(input.starts_with("# all"))
+        }
+        "explain" => {
+            let gathered: Gathered = serde_saphyr::from_str(input).unwrap();
+            Explanation::of(&gathered).told()
         }
         other => panic!("no command is called {other}"),
     }

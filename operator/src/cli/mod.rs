@@ -9,6 +9,7 @@ mod completions;
 mod dev;
 mod exec_bound;
 mod exit;
+mod explain;
 mod gateway;
 mod man;
 mod operator;
@@ -49,6 +50,7 @@ struct Cli {
 enum Command {
     Completions(completions::Args),
     Dev(dev::Args),
+    Explain(explain::Args),
     Gateway(gateway::Args),
     Man(man::Args),
     Operator(operator::Args),
@@ -78,6 +80,7 @@ pub(crate) fn run() -> ExitCode {
     let outcome = match command {
         Command::Completions(args) => completions::run(&args, line),
         Command::Dev(args) => dev::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Gateway(args) => gateway::run(args),
         Command::Man(args) => man::run(&args, line),
         Command::Operator(args) => operator::run(args, traces),

@@ -354,6 +354,8 @@ async fn who_asks_reads_all_of_every_page() {
     assert_eq!(read::<sluice_ask::page::Operator>(&page), page);
     let page = lab.get("/status/v1/ingresses").await;
     assert_eq!(read::<sluice_ask::page::Ingresses>(&page), page);
+    let page = lab.get("/status/v1/plan?ingress=default/shop").await;
+    assert_eq!(read::<sluice_ask::page::Plan>(&page), page);
 }
 
 #[test]
