@@ -48,6 +48,10 @@ bad-days: ## operators, gateways, API server of that node killed, stopped, spoil
 activation: ## from zero, and between activator and pods, on that node: held, never lost, never twice
 	hack/run-activation
 
+.PHONY: installs
+installs: ## sluice install, upgrade, uninstall on a bare node: interrupted, refused, undone
+	hack/run-installs
+
 .PHONY: cluster-down
 cluster-down: ## end that node and leave nothing of it but caches and logs
 	hack/run-node down

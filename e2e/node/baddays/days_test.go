@@ -3,15 +3,10 @@
 package baddays
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"sluice/e2e/node/internal/layout"
 )
 
 // TestBadDays runs each day by itself: all of them hurt the one operator there is.
@@ -61,24 +56,4 @@ func (w *world) row(name string, began time.Time) {
 	}
 	fmt.Printf("| %s | %s | %.0f s | %s |\n", strings.ReplaceAll(name, "_", " "), result,
 		time.Since(began).Seconds(), strings.Join(w.figures, "; "))
-}
-
-// readImage is the name of the image of one of the suite's backends, as the node was
-// built with it.
-func readImage(folders layout.Folders, backend string) (string, error) {
-	file := filepath.Join(folders.Run(), "built.json")
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	var built struct {
-		Backends map[string]struct{ Name string }
-	}
-	if err := json.Unmarshal(content, &built); err != nil {
-		return "", fmt.Errorf("%s: %w", file, err)
-	}
-	if built.Backends[backend].Name == "" {
-		return "", fmt.Errorf("%s names no backend %q", file, backend)
-	}
-	return built.Backends[backend].Name, nil
 }

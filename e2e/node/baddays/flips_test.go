@@ -153,7 +153,7 @@ func flipsOfEndpoints(w *world) {
 func testImage(w *world, name string) string {
 	folders, err := layout.Find()
 	w.must(err)
-	image, err := readImage(folders, name)
+	image, err := folders.Backend(name)
 	w.must(err)
 	return image
 }

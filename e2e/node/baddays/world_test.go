@@ -75,7 +75,7 @@ func open(t *testing.T) *world {
 	config.QPS, config.Burst = -1, 0
 	config.WarningHandler = rest.NoWarnings{}
 	w := &world{T: t, node: node}
-	if w.image, err = readImage(folders, "timeout"); err != nil {
+	if w.image, err = folders.Backend("timeout"); err != nil {
 		t.Fatal(err)
 	}
 	if w.typed, err = kubernetes.NewForConfig(config); err != nil {

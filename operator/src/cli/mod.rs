@@ -3,6 +3,7 @@
 //! How a command may end is in [`exit`].
 
 mod ask;
+mod bundle;
 mod called;
 mod cluster;
 mod completions;
@@ -11,17 +12,22 @@ mod exec_bound;
 mod exit;
 mod explain;
 mod gateway;
+mod install;
 mod man;
 mod operator;
+mod progress;
 mod signals;
 mod status;
 mod translate;
+mod uninstall;
+mod upgrade;
 mod version;
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -48,14 +54,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bundle(bundle::Args),
     Completions(completions::Args),
     Dev(dev::Args),
     Explain(explain::Args),
     Gateway(gateway::Args),
+    Install(install::Args),
     Man(man::Args),
     Operator(operator::Args),
     Status(status::Args),
     Translate(translate::Args),
+    Uninstall(uninstall::Args),
+    Upgrade(upgrade::Args),
     Version(version::Args),
     #[command(name = exec_bound::NAME, hide = true)]
     ExecBound(exec_bound::Args),
@@ -78,14 +88,18 @@ pub(crate) fn run() -> ExitCode {
         .with(shown)
         .init();
     let outcome = match command {
+        Command::Bundle(args) => bundle::run(&args),
         Command::Completions(args) => completions::run(&args, line),
         Command::Dev(args) => dev::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Gateway(args) => gateway::run(args),
+        Command::Install(args) => install::run(&args),
         Command::Man(args) => man::run(&args, line),
         Command::Operator(args) => operator::run(args, traces),
         Command::Status(args) => status::run(&args),
         Command::Translate(args) => translate::run(&args),
+        Command::Uninstall(args) => uninstall::run(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Version(args) => version::run(&args),
         Command::ExecBound(args) => exec_bound::run(args),
     };
@@ -94,6 +108,14 @@ pub(crate) fn run() -> ExitCode {
         let _ = writeln!(io::stderr(), "sluice: {}", told(&error));
         exit::of(&error).into()
     })
+}
+
+/// For commands that ask a cluster, one question after the other.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
 }
 
 /// An error with its causes, but for those that its words quote already.

@@ -108,11 +108,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let asked = if args.client {
         Ok(None)
     } else {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("starting the runtime")?;
-        runtime.block_on(ask(args)).map(Some)
+        super::runtime()?.block_on(ask(args)).map(Some)
     };
     let (cluster, failed) = match asked {
         Ok(cluster) => (cluster, None),

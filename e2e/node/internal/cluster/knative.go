@@ -154,8 +154,19 @@ func (k Knative) Release() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// As in a release, a namespace comes before what is in it.
+	slices.SortStableFunc(objects, func(a, b *unstructured.Unstructured) int {
+		first := map[bool]int{true: 0, false: 1}
+		return first[a.GetKind() == "Namespace"] - first[b.GetKind() == "Namespace"]
+	})
 	release := map[string][]byte{}
 	for _, object := range objects {
+		// What wires Knative to an ingress is for who installs one.
+		for name, key := range map[string]string{"config-network": "ingress-class", "config-domain": "example.com"} {
+			if object.GetKind() == "ConfigMap" && object.GetName() == name {
+				unstructured.RemoveNestedField(object.Object, "data", key)
+			}
+		}
 		name := "serving-core.yaml"
 		if object.GetKind() == "CustomResourceDefinition" {
 			name = "serving-crds.yaml"

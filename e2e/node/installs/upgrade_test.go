@@ -1,0 +1,58 @@
+//go:build installs
+
+package installs
+
+import (
+	"sluice/e2e/node/internal/load"
+)
+
+// rate of requests while something is replaced, in requests a second.
+const rate = 200
+
+// during counts what becomes of requests, kept alive and fresh, while something is done.
+func (w *world) during(host string, do func()) load.Tally {
+	w.Helper()
+	address, err := w.address(w.Context())
+	w.must(err)
+	kept := load.Start(load.Options{Address: address, Hosts: []string{host}, Rate: rate / 2})
+	fresh := load.Start(load.Options{Address: address, Hosts: []string{host}, Rate: rate / 2, Fresh: true})
+	do()
+	return kept.Stop().Add(fresh.Stop())
+}
+
+// upgraded to another image of the same build, and back, with traffic.
+func upgraded(w *world, _ snapshot) {
+	w.serve("steady", map[string]any{"autoscaling.knative.dev/min-scale": "1"})
+	host := "steady.default." + domain
+	var there, back outcome
+	tally := w.during(host, func() {
+		there = w.wants(well, []string{"first gateway", "answers 200", "one by one"},
+			"upgrade", "--sluice-image", w.next, "--envoy-image", w.envoy)
+	})
+	w.must(tally.Lost())
+	again := w.during(host, func() {
+		back = w.wants(well, []string{"first gateway", "runs again"}, "upgrade", "--rollback")
+	})
+	w.must(again.Lost())
+	w.wants(well, []string{"nothing to do"}, w.install()...)
+	w.row("%s in %.0f s; back, %s in %.0f s", tally, there.took.Seconds(), again, back.took.Seconds())
+}
+
+// takenBack is an upgrade to an image that nobody has, with traffic.
+func takenBack(w *world, _ snapshot) {
+	host := "steady.default." + domain
+	var result outcome
+	tally := w.during(host, func() {
+		result = w.wants(problems, []string{"sluice-that-nobody-has", "taken back"},
+			"upgrade", "--sluice-image", "local.dev/sluice-that-nobody-has:1", "--envoy-image", w.envoy, "--timeout", "30")
+	})
+	w.must(tally.Lost())
+	bad := w.during(host, func() {
+		w.wants(problems, []string{"envoy-that-nobody-has", "first gateway", "taken back"},
+			"upgrade", "--sluice-image", w.sluice, "--envoy-image", "local.dev/envoy-that-nobody-has:1", "--timeout", "30")
+	})
+	w.must(bad.Lost())
+	w.wants(well, []string{"nothing to do"}, w.install()...)
+	w.deleted("steady")
+	w.row("image named and taken back after %.0f s, %s; of a gateway, %s", result.took.Seconds(), tally, bad)
+}

@@ -1,0 +1,220 @@
+//go:build installs
+
+// Package installs has `sluice install knative`, and what takes it back, at work on a
+// node that has Kubernetes and nothing else: interrupted, refused, repeated, undone.
+//
+// Reads: a bare node that runs; the program, a bundle and images, by variables.
+// Gives: a test for each thing that an installation meets, and a line of figures.
+// Never: reaches a network outside the node; leaves Knative or Sluice there.
+package installs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"sluice/e2e/node/internal/cluster"
+	"sluice/e2e/node/internal/layout"
+)
+
+// grace is for whatever must come true: many times what it takes.
+const grace = 4 * time.Minute
+
+// How the program may end: operator/src/cli/exit.rs.
+const (
+	well        = 0
+	problems    = 1
+	usage       = 2
+	unreachable = 3
+	timedOut    = 4
+	partial     = 5
+)
+
+// world is the bare node, and what is installed on it.
+type world struct {
+	*testing.T
+	api       *cluster.Cluster
+	typed     kubernetes.Interface
+	any       dynamic.Interface
+	discovery discovery.DiscoveryInterface
+	// program, bundle and images that are installed.
+	program, bundle, sluice, envoy string
+	// next is the same image as sluice, under another name.
+	next string
+	// knative is the folder of the manifests that the bundle was made of.
+	knative string
+	// backend is the image of a Knative Service.
+	backend string
+}
+
+func open(t *testing.T) *world {
+	folders, err := layout.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", folders.Kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.QPS, config.Burst = -1, 0
+	config.WarningHandler = rest.NoWarnings{}
+	w := &world{T: t}
+	for variable, value := range map[string]*string{
+		"SLUICE_PROGRAM": &w.program, "SLUICE_BUNDLE": &w.bundle,
+		"SLUICE_IMAGE": &w.sluice, "ENVOY_IMAGE": &w.envoy, "SLUICE_KNATIVE": &w.knative, "SLUICE_NEXT_IMAGE": &w.next,
+	} {
+		if *value = os.Getenv(variable); *value == "" {
+			t.Fatalf("%s is not set; hack/run-installs sets it", variable)
+		}
+	}
+	if w.backend, err = folders.Backend("timeout"); err != nil {
+		t.Fatal(err)
+	}
+	if w.typed, err = kubernetes.NewForConfig(config); err != nil {
+		t.Fatal(err)
+	}
+	w.discovery = w.typed.Discovery()
+	if w.any, err = dynamic.NewForConfig(config); err != nil {
+		t.Fatal(err)
+	}
+	if w.api, err = cluster.Open(folders.Kubeconfig()); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) on(t *testing.T) *world {
+	part := *w
+	part.T = t
+	return &part
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// until waits for a condition, and gives how long it took to come true.
+func (w *world) until(what string, holds func(context.Context) error) time.Duration {
+	w.Helper()
+	began := time.Now()
+	if err := cluster.Until(w.Context(), grace, nil, holds); err != nil {
+		w.Fatalf("%s: %v", what, err)
+	}
+	return time.Since(began)
+}
+
+// row is a line of the table that is kept.
+func (w *world) row(format string, arguments ...any) {
+	fmt.Printf("| %s | %s |\n", strings.TrimPrefix(w.Name(), "TestInstalls/"), fmt.Sprintf(format, arguments...))
+}
+
+// outcome of a command.
+type outcome struct {
+	exit int
+	// said is standard output, then standard error.
+	said string
+	took time.Duration
+}
+
+// install is the command that is tested, for this node, and more arguments.
+func (w *world) install(more ...string) []string {
+	return w.installFrom("--bundle", w.bundle, more...)
+}
+
+// installFrom the bundle or the folder that this flag names.
+func (w *world) installFrom(flag, path string, more ...string) []string {
+	return append([]string{
+		"install", "knative", flag, path, "--sluice-image", w.sluice, "--envoy-image", w.envoy,
+		// No node of the tests has a balancer.
+		"--load-balancer-wait", "0",
+	}, more...)
+}
+
+// run the program to its end. It is killed when the context ends: exit is then -1.
+func (w *world) run(ctx context.Context, arguments ...string) outcome {
+	w.Helper()
+	var out, errs bytes.Buffer
+	command := exec.CommandContext(ctx, w.program, arguments...)
+	command.Stdout, command.Stderr = &out, &errs
+	began := time.Now()
+	err := command.Run()
+	result := outcome{said: out.String() + errs.String(), took: time.Since(began)}
+	var ended *exec.ExitError
+	switch {
+	case errors.As(err, &ended):
+		result.exit = ended.ExitCode()
+	case err != nil:
+		w.Fatal(err)
+	}
+	w.Logf("sluice %s: exit %d after %.1f s\n%s", strings.Join(arguments, " "), result.exit, result.took.Seconds(), result.said)
+	return result
+}
+
+// wants runs the program and fails unless it ends so, and says each of these words.
+func (w *world) wants(exit int, words []string, arguments ...string) outcome {
+	w.Helper()
+	result := w.run(w.Context(), arguments...)
+	if result.exit != exit {
+		w.Fatalf("exit %d, expected %d", result.exit, exit)
+	}
+	for _, word := range words {
+		if !strings.Contains(result.said, word) {
+			w.Fatalf("it does not say %q", word)
+		}
+	}
+	return result
+}
+
+// address of the gateways for who is outside.
+func (w *world) address(ctx context.Context) (string, error) {
+	service, err := w.typed.CoreV1().Services(cluster.ProductNamespace).Get(ctx, "sluice", metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	for _, port := range service.Spec.Ports {
+		if port.Name == "http2" {
+			return fmt.Sprintf("%s:%d", layout.NodeAddress, port.NodePort), nil
+		}
+	}
+	return "", errors.New("Service sluice has no port http2")
+}
+
+// answers is nil once a host is answered with 200 through the gateways.
+func (w *world) answers(ctx context.Context, host string) error {
+	address, err := w.address(ctx)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
+	if err != nil {
+		return err
+	}
+	request.Host = host
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", host, response.Status)
+	}
+	return nil
+}

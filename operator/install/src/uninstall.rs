@@ -1,0 +1,480 @@
+//! The way back: what the inventory lists goes, in the reverse of the order in which it
+//! came; values of others that were replaced are brought back.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cluster::{Cluster, SERVING, serving_map};
+use crate::install::{Event, Step, Tell, store, write};
+use crate::inventory::{Inventory, Setting};
+use crate::manifest::Reference;
+use crate::wait::{Deadline, empty};
+use crate::{InstallError, product};
+
+/// What users make of Knative Serving's kinds, and nobody else.
+const USERS: [(&str, &str); 4] = [
+    ("serving.knative.dev/v1beta1", "DomainMapping"),
+    ("serving.knative.dev/v1", "Service"),
+    ("serving.knative.dev/v1", "Route"),
+    ("serving.knative.dev/v1", "Configuration"),
+];
+
+/// So many objects are named in a sentence; of more, how many.
+const NAMED: usize = 5;
+
+/// What an uninstall would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Farewell {
+    /// What goes, in this order.
+    pub going: Vec<Reference>,
+    /// What was made and stays: kinds, with all objects of users that are of them.
+    pub kept: Vec<Reference>,
+    /// Entries of Knative's ConfigMaps that are brought back, if nobody has changed them
+    /// since.
+    pub settings: Vec<Setting>,
+    /// Users' Services and the like, which go with the kinds and before them.
+    pub users: Vec<Reference>,
+}
+
+/// What an uninstall takes away, by the inventory alone.
+#[must_use]
+pub fn farewell(inventory: &Inventory, purge: bool) -> Farewell {
+    let (kept, mut going): (Vec<Reference>, Vec<Reference>) = inventory
+        .made
+        .iter()
+        .cloned()
+        .partition(|made| made.is_definition() && !purge);
+    going.reverse();
+    // Namespaces are last, so that what is in them goes by name; and the one of the
+    // inventory is the very last, for as long as there is anything to be listed.
+    going.sort_by_key(|object| (object.kind == "Namespace", is_own_namespace(object)));
+    if kept.is_empty() {
+        let last = going
+            .iter()
+            .position(is_own_namespace)
+            .unwrap_or(going.len());
+        going.insert(last, Inventory::reference());
+    } else {
+        going.retain(|object| !is_own_namespace(object));
+    }
+    let gone: BTreeSet<&Reference> = going.iter().collect();
+    let settings = inventory
+        .settings
+        .iter()
+        .filter(|setting| !gone.contains(&serving_map(&setting.map)))
+        .cloned()
+        .collect();
+    Farewell {
+        going,
+        kept,
+        settings,
+        users: Vec::new(),
+    }
+}
+
+fn is_own_namespace(object: &Reference) -> bool {
+    object.kind == "Namespace" && object.name == product::NAMESPACE
+}
+
+impl Farewell {
+    /// What an uninstall would do in this cluster; asks whether it may, writes nothing.
+    ///
+    /// # Errors
+    /// [`InstallError::Forbidden`], [`InstallError::Refused`].
+    pub async fn take(
+        cluster: &Cluster,
+        inventory: &Inventory,
+        purge: bool,
+    ) -> Result<Self, InstallError> {
+        let mut farewell = farewell(inventory, purge);
+        if purge && inventory.made.iter().any(Reference::is_definition) {
+            for (version, kind) in USERS {
+                farewell
+                    .users
+                    .extend(cluster.list_unowned(version, kind).await?);
+            }
+        }
+        let all = farewell.users.iter().chain(&farewell.going);
+        cluster.may(&["delete"], all).await?;
+        Ok(farewell)
+    }
+
+    /// True where nothing is to be done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.going.is_empty() && self.settings.is_empty() && self.users.is_empty()
+    }
+}
+
+impl std::fmt::Display for Farewell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.users.is_empty() {
+            writeln!(f, "users' objects, which go for ever")?;
+        }
+        for object in &self.users {
+            writeln!(f, "  - {object}")?;
+        }
+        if !self.going.is_empty() {
+            writeln!(f, "made by an installation")?;
+        }
+        for object in &self.going {
+            writeln!(f, "  - {object}")?;
+        }
+        if !self.settings.is_empty() {
+            writeln!(f, "settings of knative, brought back")?;
+        }
+        for Setting { map, key, was, .. } in &self.settings {
+            match was {
+                Some(was) => writeln!(f, "  ~ {map} {key}: {was:?}")?,
+                None => writeln!(f, "  ~ {map} {key}: nothing")?,
+            }
+        }
+        if !self.kept.is_empty() {
+            writeln!(
+                f,
+                "kept: {}, with all objects of users that are of these kinds; --purge takes them away",
+                named(&self.kept)
+            )?;
+        }
+        if self.is_empty() {
+            writeln!(f, "nothing to do")?;
+        }
+        Ok(())
+    }
+}
+
+/// The first few, and how many more.
+fn named(objects: &[Reference]) -> String {
+    let mut words: Vec<String> = objects
+        .iter()
+        .take(NAMED)
+        .map(ToString::to_string)
+        .collect();
+    if objects.len() > NAMED {
+        words.push(format!("{} more", objects.len() - NAMED));
+    }
+    words.join(", ")
+}
+
+/// Does what was shown. Again: goes on from there.
+///
+/// # Errors
+/// [`InstallError::Stayed`] names what did not go, and what holds it.
+pub async fn uninstall(
+    cluster: &Cluster,
+    mut inventory: Inventory,
+    farewell: &Farewell,
+    deadline: Deadline,
+    tell: &mut Tell<'_>,
+) -> Result<(), InstallError> {
+    if !farewell.users.is_empty() {
+        let mut step = Step::begin("users' objects", tell);
+        for object in &farewell.users {
+            // Its owner's going takes it along; whatever is of it goes before it does.
+            cluster.delete_with_dependents(object).await?;
+        }
+        gone(cluster, &farewell.users, deadline).await?;
+        step.done(format!("{} gone", farewell.users.len()));
+    }
+    restore(cluster, &farewell.settings, deadline, tell).await?;
+    let (namespaces, objects): (Vec<Reference>, Vec<Reference>) = farewell
+        .going
+        .iter()
+        .cloned()
+        .partition(|object| object.kind == "Namespace" || *object == Inventory::reference());
+    take(cluster, "objects", &objects, deadline, tell).await?;
+    take(cluster, "namespaces", &namespaces, deadline, tell).await?;
+    if !farewell.kept.is_empty() {
+        inventory
+            .made
+            .retain(|made| farewell.kept.contains(made) || is_own_namespace(made));
+        inventory.settings.clear();
+        inventory.knative = None;
+        inventory.manifests = None;
+        inventory.build = None;
+        inventory.before = None;
+        store(cluster, &inventory).await?;
+        tell(Event::Note {
+            text: format!(
+                "kept: {}, and the inventory that lists them; `sluice uninstall --purge` takes them away",
+                named(&farewell.kept)
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Brings values back, but those that somebody has changed since.
+async fn restore(
+    cluster: &Cluster,
+    settings: &[Setting],
+    deadline: Deadline,
+    tell: &mut Tell<'_>,
+) -> Result<(), InstallError> {
+    for setting in settings {
+        let Setting { map, key, was, now } = setting;
+        let is = cluster.settings(map).await?.get(key).cloned();
+        if is == *was {
+            continue;
+        }
+        if is != *now {
+            let is = is.map_or_else(|| "nothing".to_owned(), |is| format!("{is:?}"));
+            tell(Event::Note {
+                text: format!(
+                    "{SERVING}/{map} {key} is {is}, which nobody here has written: it is left alone"
+                ),
+            });
+            continue;
+        }
+        let back = Setting {
+            map: map.clone(),
+            key: key.clone(),
+            was: now.clone(),
+            now: was.clone(),
+        };
+        let mut step = Step::begin("settings", tell);
+        write(cluster, &back, deadline).await?;
+        step.done(match was {
+            Some(was) => format!("{map} {key} = {was}"),
+            None => format!("{map} {key} taken away"),
+        });
+    }
+    Ok(())
+}
+
+async fn take(
+    cluster: &Cluster,
+    name: &str,
+    objects: &[Reference],
+    deadline: Deadline,
+    tell: &mut Tell<'_>,
+) -> Result<(), InstallError> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let mut step = Step::begin(name, tell);
+    let mut count = 0;
+    for object in objects.iter().filter(|object| object.kind == "Namespace") {
+        empty(cluster, &object.name, deadline).await?;
+    }
+    for object in objects {
+        count += usize::from(cluster.delete(object).await?);
+    }
+    gone(cluster, objects, deadline).await?;
+    step.done(format!("{count} gone"));
+    Ok(())
+}
+
+/// Waits until none of them is there; at the end of patience says what holds each.
+async fn gone(
+    cluster: &Cluster,
+    objects: &[Reference],
+    deadline: Deadline,
+) -> Result<(), InstallError> {
+    let mut left = objects.to_vec();
+    let waited = deadline
+        .until("gone", || {
+            let asked = left.clone();
+            async move {
+                for object in asked {
+                    if cluster.get(&object).await?.is_some() {
+                        return Ok(Some(object.to_string()));
+                    }
+                }
+                Ok(None)
+            }
+        })
+        .await;
+    if waited.is_ok() {
+        return Ok(());
+    }
+    let mut what = Vec::new();
+    for object in std::mem::take(&mut left) {
+        match cluster.get(&object).await {
+            Ok(None) => {}
+            Ok(Some(is)) => what.push(format!("{object}: {}", held(&object, &is))),
+            Err(error) => what.push(error.to_string()),
+        }
+    }
+    if what.is_empty() {
+        return Ok(());
+    }
+    Err(InstallError::Stayed {
+        count: what.len(),
+        what: what.join("; "),
+    })
+}
+
+/// What keeps an object that was told to go, and the next command.
+pub(crate) fn held(object: &Reference, is: &Value) -> String {
+    let place = object
+        .namespace
+        .as_ref()
+        .map(|namespace| format!(" -n {namespace}"))
+        .unwrap_or_default();
+    let next = format!(
+        "next: kubectl get {}{place} {} -o yaml",
+        object.kind.to_lowercase(),
+        object.name
+    );
+    // What a namespace waits for is in its conditions (Kubernetes' api/core/v1, NamespaceContentRemaining).
+    let conditions = is.pointer("/status/conditions").and_then(Value::as_array);
+    let waits: Vec<&str> = conditions
+        .into_iter()
+        .flatten()
+        .filter(|condition| condition["status"] == "True")
+        .filter(|condition| {
+            let kind = condition["type"].as_str().unwrap_or_default();
+            kind.starts_with("Namespace") || kind == "Terminating"
+        })
+        .filter_map(|condition| condition["message"].as_str())
+        .collect();
+    if !waits.is_empty() {
+        return format!("{}; {next}", waits.join(", "));
+    }
+    let finalizers: Vec<&str> = is
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if finalizers.is_empty() {
+        return format!(
+            "nothing holds it, it is only slow; the same command again waits on; {next}"
+        );
+    }
+    format!(
+        "held by the finalizer {}, whose controller must take it away; {next}",
+        finalizers.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reference(kind: &str, namespace: Option<&str>, name: &str) -> Reference {
+        Reference {
+            api_version: "v1".into(),
+            kind: kind.into(),
+            namespace: namespace.map(str::to_owned),
+            name: name.into(),
+        }
+    }
+
+    fn inventory(kinds: bool) -> Inventory {
+        let mut inventory = Inventory::default();
+        inventory.make([reference("Namespace", None, product::NAMESPACE)]);
+        if kinds {
+            inventory.make([
+                reference(
+                    "CustomResourceDefinition",
+                    None,
+                    "services.serving.knative.dev",
+                ),
+                reference("Namespace", None, SERVING),
+                serving_map("config-domain"),
+            ]);
+        }
+        inventory.make([
+            reference("Service", Some(product::NAMESPACE), "sluice"),
+            reference("Deployment", Some(product::NAMESPACE), "sluice-gateway"),
+        ]);
+        for map in ["config-network", "config-domain"] {
+            inventory.set(Setting {
+                map: map.into(),
+                key: "k".into(),
+                was: None,
+                now: Some("ours".into()),
+            });
+        }
+        inventory
+    }
+
+    fn going(farewell: &Farewell) -> Vec<String> {
+        farewell.going.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn beside_a_knative_of_others_all_that_was_made_goes() {
+        let farewell = farewell(&inventory(false), false);
+        assert_eq!(
+            going(&farewell),
+            [
+                "Deployment sluice-system/sluice-gateway",
+                "Service sluice-system/sluice",
+                "ConfigMap sluice-system/sluice-inventory",
+                "Namespace sluice-system",
+            ]
+        );
+        assert_eq!((farewell.kept.len(), farewell.settings.len()), (0, 2));
+    }
+
+    #[test]
+    fn kinds_stay_with_the_inventory_unless_purged() {
+        let kept = farewell(&inventory(true), false);
+        assert_eq!(
+            going(&kept),
+            [
+                "Deployment sluice-system/sluice-gateway",
+                "Service sluice-system/sluice",
+                "ConfigMap knative-serving/config-domain",
+                "Namespace knative-serving",
+            ]
+        );
+        assert_eq!(
+            named(&kept.kept),
+            "CustomResourceDefinition services.serving.knative.dev"
+        );
+        // A ConfigMap that goes has nothing to be brought back to.
+        assert_eq!(kept.settings.len(), 1);
+
+        let purged = farewell(&inventory(true), true);
+        assert!(purged.kept.is_empty());
+        assert_eq!(
+            going(&purged)[3],
+            "CustomResourceDefinition services.serving.knative.dev"
+        );
+        assert_eq!(
+            going(&purged).last().map(String::as_str),
+            Some("Namespace sluice-system")
+        );
+    }
+
+    #[test]
+    fn what_holds_an_object_is_named() {
+        let namespace = reference("Namespace", None, "a");
+        let is = json!({"status": {"conditions": [
+            {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "no"},
+            {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "x.example.com in 1 resource instances"}]}});
+        assert_eq!(
+            held(&namespace, &is),
+            "x.example.com in 1 resource instances; next: kubectl get namespace a -o yaml"
+        );
+        let service = reference("Service", Some("a"), "b");
+        let is = json!({"metadata": {"finalizers": ["cloud/balancer"]}});
+        assert_eq!(
+            held(&service, &is),
+            "held by the finalizer cloud/balancer, whose controller must take it away; next: kubectl get service -n a b -o yaml"
+        );
+    }
+
+    #[test]
+    fn a_farewell_reads_like_this() {
+        let mut farewell = farewell(&inventory(false), false);
+        farewell.going.truncate(1);
+        farewell.users = vec![reference("Service", Some("shop"), "cart")];
+        farewell.settings.truncate(1);
+        assert_eq!(
+            farewell.to_string(),
+            "users' objects, which go for ever\n  - Service shop/cart\nmade by an installation\n  - Deployment sluice-system/sluice-gateway\nsettings of knative, brought back\n  ~ config-network k: nothing\n"
+        );
+        assert_eq!(Farewell::default().to_string(), "nothing to do\n");
+    }
+}

@@ -1,0 +1,293 @@
+//! From one build of Sluice to another, and back.
+//!
+//! A new build may encode every resource of every gateway anew, and be wrong. So the
+//! operators come first; then one gateway, which is asked by a request of its own while
+//! the others still are as they were; then the others, one by one, each drained. Whatever
+//! fails on the way is taken back to the build before.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::error::told;
+use crate::install::{Event, Prepared, Step, Tell, apply, store};
+use crate::inventory::{Build, Inventory};
+use crate::manifest::{Object, Reference};
+use crate::plan::Change;
+use crate::wait::{Deadline, deployment, trouble};
+use crate::{InstallError, Options, product, request};
+
+const GATEWAY: &str = "sluice-gateway";
+
+/// Brings the build that was prepared, paced; takes it back if it does not come to be.
+///
+/// # Errors
+/// [`InstallError::TakenBack`] says why, with the build before at work again; any other
+/// is of a cluster that is not as it was.
+pub async fn upgrade(
+    cluster: &Cluster,
+    prepared: Prepared,
+    options: &Options,
+    tell: &mut Tell<'_>,
+) -> Result<(), InstallError> {
+    let Prepared {
+        plan,
+        components,
+        inventory,
+    } = prepared;
+    let changed = |object: &&Object| {
+        let line = plan
+            .objects
+            .iter()
+            .find(|line| line.object == object.reference);
+        line.is_none_or(|line| line.change != Change::None)
+    };
+    let all = components.iter().flat_map(|component| &component.objects);
+    let objects: Vec<Object> = all.filter(changed).cloned().collect();
+    store(cluster, &inventory).await?;
+    let brought = bring(cluster, objects, Deadline::within(options.timeout), tell).await;
+    let Err(why) = brought else {
+        return Ok(());
+    };
+    let Some(before) = inventory.before.clone() else {
+        return Err(why);
+    };
+    tell(Event::Note {
+        text: format!("{why}: going back to {}", before.version),
+    });
+    let version = before.version.clone();
+    // A time of its own: what was there before has proven that it runs.
+    go_back(
+        cluster,
+        inventory,
+        &before,
+        Deadline::within(options.timeout),
+        tell,
+    )
+    .await?;
+    Err(InstallError::TakenBack {
+        why: why.to_string(),
+        version,
+    })
+}
+
+/// Brings the build before this one back, at the same pace; it says which that is.
+///
+/// # Errors
+/// [`InstallError::NoBefore`]; [`InstallError::Timeout`].
+pub async fn rollback(
+    cluster: &Cluster,
+    inventory: Inventory,
+    options: &Options,
+    tell: &mut Tell<'_>,
+) -> Result<String, InstallError> {
+    let before = inventory.before.clone().ok_or(InstallError::NoBefore)?;
+    let deadline = Deadline::within(options.timeout);
+    let mut inventory = inventory;
+    inventory.apply(before.clone());
+    store(cluster, &inventory).await?;
+    bring(cluster, before.objects()?, deadline, tell).await?;
+    Ok(before.version)
+}
+
+/// Undoes what was begun: no pace, as some gateways still are of that build.
+async fn go_back(
+    cluster: &Cluster,
+    mut inventory: Inventory,
+    before: &Build,
+    deadline: Deadline,
+    tell: &mut Tell<'_>,
+) -> Result<(), InstallError> {
+    let mut step = Step::begin("back", tell);
+    let objects = before.objects()?;
+    apply(cluster, objects.clone(), deadline).await?;
+    pause(cluster, false).await?;
+    for object in &objects {
+        deployment(cluster, &object.reference, deadline).await?;
+    }
+    inventory.build = Some(before.clone());
+    inventory.before = None;
+    store(cluster, &inventory).await?;
+    step.done(format!("{} available", before.version));
+    Ok(())
+}
+
+async fn bring(
+    cluster: &Cluster,
+    objects: Vec<Object>,
+    deadline: Deadline,
+    tell: &mut Tell<'_>,
+) -> Result<(), InstallError> {
+    let (gateways, first): (Vec<Object>, Vec<Object>) = objects
+        .into_iter()
+        .partition(|object| is_gateway(&object.reference));
+    let operators: Vec<Reference> = first
+        .iter()
+        .filter(|object| object.reference.kind == "Deployment")
+        .map(|object| object.reference.clone())
+        .collect();
+    let mut step = Step::begin("operators", tell);
+    let count = first.len();
+    apply(cluster, first, deadline).await?;
+    for operator in &operators {
+        deployment(cluster, operator, deadline).await?;
+    }
+    step.done(format!("{count} objects applied, available"));
+    for gateway in gateways {
+        let mut step = Step::begin("first gateway", tell);
+        let reference = gateway.reference.clone();
+        let last = newest(cluster).await?.map(|pod| name(&pod));
+        apply(cluster, vec![gateway], deadline).await?;
+        let Some(pod) = first_of(cluster, &reference, last, deadline).await? else {
+            step.done("no pod had to be replaced".to_owned());
+            continue;
+        };
+        request::prove_pod(cluster, &pod, deadline).await?;
+        step.done(format!(
+            "pod {pod} answers 200; the others are as they were"
+        ));
+        let mut step = Step::begin("gateways", tell);
+        pause(cluster, false).await?;
+        deployment(cluster, &reference, deadline).await?;
+        step.done("all are replaced, one by one, and drained".to_owned());
+    }
+    Ok(())
+}
+
+fn is_gateway(object: &Reference) -> bool {
+    object.kind == "Deployment" && object.name == GATEWAY
+}
+
+/// Stops the rollout with its first pod, and waits until that one is ready. None where
+/// nothing is rolled out.
+async fn first_of(
+    cluster: &Cluster,
+    reference: &Reference,
+    last: Option<String>,
+    deadline: Deadline,
+) -> Result<Option<String>, InstallError> {
+    let what = format!("{reference} makes no pod of the new build");
+    // Begun is enough: a pod takes longer to be ready than this takes to see it, and the
+    // next one waits for that.
+    deadline
+        .until(&what, || async {
+            Ok(cluster
+                .get(reference)
+                .await?
+                .and_then(|found| unbegun(&found)))
+        })
+        .await?;
+    if cluster
+        .get(reference)
+        .await?
+        .is_none_or(|found| is_whole(&found))
+    {
+        return Ok(None);
+    }
+    pause(cluster, true).await?;
+    deadline
+        .until("no gateway of the new build is ready", || async {
+            Ok(match newest(cluster).await? {
+                Some(pod) if Some(name(&pod)) != last => {
+                    unready(&pod).map(|why| format!("pod {}: {why}", name(&pod)))
+                }
+                _ => Some("its pod is not there yet".to_owned()),
+            })
+        })
+        .await?;
+    Ok(newest(cluster).await?.map(|pod| name(&pod)))
+}
+
+/// What a pod lacks to be ready.
+fn unready(pod: &Pod) -> Option<String> {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions
+        .into_iter()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    (!ready).then(|| trouble(pod).unwrap_or_else(|| "it has no condition yet".to_owned()))
+}
+
+fn number(found: &Value, pointer: &str) -> i64 {
+    found.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// What is missing until a rollout has a first pod.
+fn unbegun(found: &Value) -> Option<String> {
+    if number(found, "/status/observedGeneration") < number(found, "/metadata/generation") {
+        return Some("its controller has not seen it yet".to_owned());
+    }
+    (number(found, "/status/updatedReplicas") == 0).then(|| "it has no new pod yet".to_owned())
+}
+
+/// True where every pod is of the newest template already.
+fn is_whole(found: &Value) -> bool {
+    number(found, "/status/updatedReplicas") == number(found, "/status/replicas")
+}
+
+async fn pause(cluster: &Cluster, paused: bool) -> Result<(), InstallError> {
+    let reference = Reference {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        namespace: Some(product::NAMESPACE.to_owned()),
+        name: GATEWAY.to_owned(),
+    };
+    // Null takes the field away, as no manifest has it.
+    let paused = paused.then_some(true);
+    let patched = cluster
+        .merge(&reference, &json!({"spec": {"paused": paused}}))
+        .await;
+    patched.map_err(|error| InstallError::refused(&reference, &error))
+}
+
+/// The gateway's pod that was made last.
+async fn newest(cluster: &Cluster) -> Result<Option<Pod>, InstallError> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), product::NAMESPACE);
+    let found = pods
+        .list(&ListParams::default().labels("app=sluice-gateway"))
+        .await;
+    let found = found.map_err(|error| InstallError::Request {
+        address: product::NAMESPACE.to_owned(),
+        host: "pods of sluice-gateway".to_owned(),
+        what: told(&error),
+    })?;
+    Ok(found
+        .items
+        .into_iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0)))
+}
+
+fn name(pod: &Pod) -> String {
+    pod.metadata.name.clone().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_without_conditions_is_not_ready() {
+        assert_eq!(
+            unready(&Pod::default()).as_deref(),
+            Some("it has no condition yet")
+        );
+        let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+        let ready: Pod = serde_json::from_value(ready).unwrap();
+        assert_eq!(unready(&ready), None);
+    }
+
+    #[test]
+    fn a_rollout_has_begun_with_its_first_pod() {
+        let found = |observed: i64, updated: i64| json!({"metadata": {"generation": 2}, "status": {"observedGeneration": observed, "updatedReplicas": updated, "replicas": 3}});
+        assert!(unbegun(&found(1, 1)).is_some());
+        assert!(unbegun(&found(2, 0)).is_some());
+        assert_eq!(unbegun(&found(2, 1)), None);
+        assert!(!is_whole(&found(2, 1)));
+        assert!(is_whole(&found(2, 3)));
+    }
+}
