@@ -9,6 +9,7 @@ use crate::explain::{Gathered, Subject, SubjectKind};
 use crate::object::Object;
 use crate::objects::{Kind, Objects};
 use crate::operator::Pages;
+use crate::why::{Known, Request};
 
 /// Gathers what is known of a subject. Without an operator that answers, what the
 /// API server has is gathered all the same, and why it did not answer.
@@ -121,4 +122,22 @@ fn services(ingress: &Object) -> BTreeSet<String> {
         .flat_map(|path| path["splits"].as_array().into_iter().flatten())
         .filter_map(|split: &Value| Some(split["serviceName"].as_str()?.to_owned()))
         .collect()
+}
+
+/// What an answer to `why` needs: every Ingress, and the plans of those that may
+/// serve the host.
+///
+/// # Errors
+/// The API server or the operator gives no answer, or no right.
+pub async fn known(
+    objects: &Objects,
+    pages: &mut Pages,
+    request: &Request,
+) -> Result<Known, AskError> {
+    let ingresses = objects.list(Kind::Ingress, None, "").await?;
+    let mut plans = Vec::new();
+    for (namespace, name) in Known::needed(&ingresses, request) {
+        plans.extend(pages.plan(&namespace, &name).await?);
+    }
+    Ok(Known { ingresses, plans })
 }

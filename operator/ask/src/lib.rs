@@ -20,11 +20,13 @@ mod operator;
 pub mod page;
 mod status;
 mod table;
+mod why;
 
 pub use error::AskError;
 pub use explain::{Cause, Explanation, Gathered, Step, Subject, SubjectKind};
-pub use gather::gather;
+pub use gather::{gather, known};
 pub use object::Object;
 pub use objects::{Kind, Objects};
 pub use operator::{Build, Pages, version_of_image};
 pub use status::Status;
+pub use why::{Answer, From, Known, Outcome, Request, RequestError, Share, Way};

@@ -13,10 +13,28 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sluice_ask::{Explanation, Gathered, Status};
+use serde::Deserialize;
+use sluice_ask::page::Plan;
+use sluice_ask::{Answer, Explanation, From, Gathered, Known, Object, Request, Status};
 
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
+}
+
+/// A cluster, and what is asked of it.
+#[derive(Deserialize)]
+struct Why {
+    ingresses: Vec<Object>,
+    plans: Vec<Plan>,
+    requests: Vec<Asked>,
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    url: String,
+    #[serde(default)]
+    headers: Vec<String>,
+    from: From,
 }
 
 fn told(command: &str, input: &str) -> String {
@@ -31,6 +49,19 @@ fn told(command: &str, input: &str) -> String {
         "explain" => {
             let gathered: Gathered = serde_saphyr::from_str(input).unwrap();
             Explanation::of(&gathered).told()
+        }
+        "why" => {
+            let why: Why = serde_saphyr::from_str(input).unwrap();
+            let known = Known {
+                ingresses: why.ingresses,
+                plans: why.plans,
+            };
+            let answers = why.requests.iter().map(|asked| {
+                let request = Request::new(&asked.url, &asked.headers, asked.from).unwrap();
+                let answer = Answer::of(&request, &known);
+                format!("{}served: {}\n", answer.told(), answer.outcome.served)
+            });
+            answers.collect::<Vec<_>>().join("\n")
         }
         other => panic!("no command is called {other}"),
     }

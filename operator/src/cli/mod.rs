@@ -22,6 +22,7 @@ mod translate;
 mod uninstall;
 mod upgrade;
 mod version;
+mod why;
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -67,6 +68,7 @@ enum Command {
     Uninstall(uninstall::Args),
     Upgrade(upgrade::Args),
     Version(version::Args),
+    Why(why::Args),
     #[command(name = exec_bound::NAME, hide = true)]
     ExecBound(exec_bound::Args),
 }
@@ -101,6 +103,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Uninstall(args) => uninstall::run(&args),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Version(args) => version::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::ExecBound(args) => exec_bound::run(args),
     };
     outcome.unwrap_or_else(|error| {
