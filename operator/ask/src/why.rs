@@ -2,7 +2,9 @@
 //! step of it.
 
 mod answer;
+mod near;
 mod request;
+mod share;
 
 use serde::{Deserialize, Serialize};
 

@@ -13,6 +13,7 @@ mod exit;
 mod explain;
 mod gateway;
 mod install;
+mod lint;
 mod man;
 mod operator;
 mod progress;
@@ -61,6 +62,7 @@ enum Command {
     Explain(explain::Args),
     Gateway(gateway::Args),
     Install(install::Args),
+    Lint(lint::Args),
     Man(man::Args),
     Operator(operator::Args),
     Status(status::Args),
@@ -96,6 +98,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Gateway(args) => gateway::run(args),
         Command::Install(args) => install::run(&args),
+        Command::Lint(args) => lint::run(&args),
         Command::Man(args) => man::run(&args, line),
         Command::Operator(args) => operator::run(args, traces),
         Command::Status(args) => status::run(&args),

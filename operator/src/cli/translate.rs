@@ -10,6 +10,7 @@ use sluice_dev::{Fault, Source, Translated, read_stream, sources, translate};
 use sluice_ir::Outcome;
 
 use super::ask;
+use super::lint::Findings;
 
 /// Show the exact Envoy resources that Knative manifests come to.
 ///
@@ -46,13 +47,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let sources = match read(&args.files) {
         Ok(sources) => sources,
         Err(faults) => {
-            complain(&faults)?;
+            complain(&Findings::of_faults(faults))?;
             return Ok(ExitCode::FAILURE);
         }
     };
     let translated = translate(&sources, args.allow_loopback, Timestamp::now());
-    complain(&translated.faults)?;
-    complain_of_ingresses(&translated)?;
+    complain(&Findings::of(&translated))?;
     if !translated.is_readable() {
         return Ok(ExitCode::FAILURE);
     }
@@ -64,7 +64,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn read(files: &[PathBuf]) -> Result<Vec<Source>, Vec<Fault>> {
+/// Reads what was named on the command line.
+pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Source>, Vec<Fault>> {
     let (streams, files): (Vec<PathBuf>, Vec<PathBuf>) = files
         .iter()
         .cloned()
@@ -85,25 +86,6 @@ fn shown(translated: &Translated, output: Output) -> anyhow::Result<String> {
     })
 }
 
-fn complain(faults: &[Fault]) -> io::Result<()> {
-    let mut stderr = io::stderr().lock();
-    for fault in faults {
-        writeln!(stderr, "{}: {fault}", fault.severity)?;
-    }
-    Ok(())
-}
-
-fn complain_of_ingresses(translated: &Translated) -> io::Result<()> {
-    let mut stderr = io::stderr().lock();
-    for (key, ingress) in &translated.ingresses {
-        let word = match ingress.verdict.outcome {
-            Outcome::Accepted => "warning",
-            Outcome::Partial => "partial",
-            Outcome::Refused => "refused",
-        };
-        for rejection in &ingress.rejections {
-            writeln!(stderr, "{word}: ingress {key}: {rejection}")?;
-        }
-    }
-    Ok(())
+fn complain(findings: &Findings) -> io::Result<()> {
+    io::stderr().lock().write_all(findings.told().as_bytes())
 }

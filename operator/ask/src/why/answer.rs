@@ -1,16 +1,14 @@
 //! What a gateway does with the request, step by step, by its live plan.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::Known;
+use super::near::nearest;
 use super::request::{Request, folded};
+use super::share::split;
 use crate::explain::{CLASS, CLASS_KEY};
 use crate::object::Object;
-use crate::page::{Headers, Plan, Route, Rule, Split};
-
-/// Names that are told where a host is not served.
-const NEAREST: usize = 3;
+use crate::page::{Headers, Plan, Route, Rule};
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,7 +69,7 @@ pub struct Share {
 }
 
 impl Outcome {
-    fn own(status: u16, reason: &str, what: String) -> Self {
+    pub(super) fn own(status: u16, reason: &str, what: String) -> Self {
         Self {
             served: status < 400,
             status: Some(status),
@@ -330,7 +328,7 @@ fn passes(route: &Route, request: &Request) -> Option<String> {
         })
 }
 
-fn told(headers: &Headers) -> String {
+pub(super) fn told(headers: &Headers) -> String {
     let headers: Vec<String> = headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}"))
@@ -339,126 +337,6 @@ fn told(headers: &Headers) -> String {
         String::new()
     } else {
         format!(" [{}]", headers.join(", "))
-    }
-}
-
-fn split(plan: &Plan, route: &Route, object: Option<&Object>, way: &mut Vec<Way>) -> Outcome {
-    let key = plan.ingress.key();
-    let mut shares = Vec::new();
-    let mut troubles = Vec::new();
-    for split in &route.splits {
-        let field = field(split, route, object);
-        let (what, share) = share(plan, split);
-        if let Err(trouble) = &share {
-            troubles.push((split.percent, trouble.clone()));
-        }
-        shares.push(Share {
-            percent: split.percent,
-            service: split.cluster.clone(),
-            addresses: share.unwrap_or_default(),
-        });
-        way.push(Way {
-            step: "split",
-            what: format!("{}% {what}{}", split.percent, told(&split.set_headers)),
-            cause: Some(format!("ingress {key} {field}")),
-        });
-    }
-    let hints = troubles
-        .iter()
-        .map(|(percent, (word, why))| format!("{percent}% of the requests: 503 {word}: {why}"));
-    let mut outcome = match (troubles.len(), troubles.first()) {
-        (all, Some((_, (word, why)))) if all == route.splits.len() => {
-            Outcome::own(503, word, why.clone())
-        }
-        _ => Outcome {
-            served: troubles.is_empty(),
-            status: None,
-            reason: None,
-            what: match shares.as_slice() {
-                [one] => format!(
-                    "of a backend of {}",
-                    one.service.as_deref().unwrap_or_default()
-                ),
-                many => format!("of one of {} splits, chosen by percentage", many.len()),
-            },
-            shares: Vec::new(),
-            hints: hints.collect(),
-        },
-    };
-    outcome.shares = shares;
-    outcome
-}
-
-/// A split in words, and its addresses, or the word and the sentence of its 503.
-type Shared = (String, Result<Vec<String>, (&'static str, String)>);
-
-fn share(plan: &Plan, split: &Split) -> Shared {
-    let Some(name) = &split.cluster else {
-        let why = split.unavailable.clone().unwrap_or_default();
-        return ("nobody".to_owned(), Err(("NotServed", why)));
-    };
-    match plan.clusters.get(name) {
-        Some(cluster) => match &cluster.dns {
-            Some(dns) => (
-                format!("{name} ({}): the name {dns}", cluster.protocol),
-                Ok(vec![dns.clone()]),
-            ),
-            None if cluster.addresses.is_empty() => (
-                format!("{name} ({}): nobody", cluster.protocol),
-                Err((
-                    "NoEndpoints",
-                    format!("no endpoint of the backend is ready (service {name})"),
-                )),
-            ),
-            None => (
-                format!(
-                    "{name} ({}): {}",
-                    cluster.protocol,
-                    cluster.addresses.join(" ")
-                ),
-                Ok(cluster.addresses.clone()),
-            ),
-        },
-        None => (
-            format!("{name}: not known"),
-            Err((
-                "UnknownBackend",
-                "the backend is not known to the operator".to_owned(),
-            )),
-        ),
-    }
-}
-
-/// The field of a split: the entry of the Ingress with the same Service and share.
-fn field(split: &Split, route: &Route, object: Option<&Object>) -> String {
-    if let Some(why) = &split.unavailable {
-        // The sentence of a rejection begins with its field.
-        let of_route = why.starts_with(&format!("{}.splits[", route.field));
-        let field = why.split(": ").next().filter(|_| of_route);
-        return field.map_or_else(|| format!("{}.splits", route.field), str::to_owned);
-    }
-    let pointer = route
-        .field
-        .replace("].", "/")
-        .replace(['[', '.'], "/")
-        .replace(']', "");
-    let service = split
-        .cluster
-        .as_deref()
-        .and_then(|name| name.split('/').nth(1));
-    let same = |one: &Value| {
-        one["percent"].as_u64().unwrap_or(100) == u64::from(split.percent)
-            && service.is_none_or(|service| one["serviceName"] == service)
-    };
-    let at = object.and_then(|object| {
-        object
-            .list(&format!("/{pointer}/splits"))
-            .iter()
-            .position(same)
-    });
-    match at {
-        Some(at) => format!("{}.splits[{at}]", route.field),
-        None => format!("{}.splits", route.field),
     }
 }
 
@@ -501,60 +379,4 @@ fn nobody(request: &Request, known: &Known) -> Outcome {
         }
     }
     outcome
-}
-
-/// The hosts whose names differ least; none where all differ by a third or more.
-fn nearest(host: &str, ingresses: &[Object]) -> Vec<String> {
-    let rules = ingresses
-        .iter()
-        .filter(|one| is_ours(one))
-        .flat_map(|one| one.list("/spec/rules"));
-    let hosts = rules.flat_map(|rule| rule["hosts"].as_array().into_iter().flatten());
-    let mut near: Vec<(usize, String)> = hosts
-        .filter_map(Value::as_str)
-        .map(|one| (distance(host, one), one.to_owned()))
-        .filter(|(distance, _)| *distance * 3 < host.chars().count())
-        .collect();
-    near.sort();
-    near.dedup();
-    near.truncate(NEAREST);
-    near.into_iter().map(|(_, host)| host).collect()
-}
-
-/// How many letters are to be put in, taken out or changed.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut above: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut last = at + 1;
-        let mut row = vec![last];
-        for (against, pair) in other.iter().zip(above.windows(2)) {
-            let changed = pair[0] + usize::from(letter != *against);
-            last = changed.min(pair[1] + 1).min(last + 1);
-            row.push(last);
-        }
-        above = row;
-    }
-    above.last().copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_distance_of_names_is_in_letters() {
-        for (one, other, letters) in [
-            ("", "", 0),
-            ("a", "", 1),
-            ("", "abc", 3),
-            ("hello", "hello", 0),
-            ("hello", "helo", 1),
-            ("hello", "jelly", 2),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(one, other), letters, "{one} {other}");
-            assert_eq!(distance(other, one), letters, "{other} {one}");
-        }
-    }
 }

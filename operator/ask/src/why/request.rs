@@ -99,7 +99,7 @@ impl Request {
             .remove("host")
             .unwrap_or_else(|| server_name.to_owned());
         Ok(Self {
-            url: whole.clone(),
+            url: whole,
             https,
             server_name: folded(server_name),
             host: folded(&host),
