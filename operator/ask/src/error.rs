@@ -102,6 +102,21 @@ pub enum AskError {
 }
 
 impl AskError {
+    /// The error with its causes, but for those that its words quote already.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut words = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let said = error.to_string();
+            if !words.contains(&said) {
+                words = format!("{words}: {said}");
+            }
+            cause = error.source();
+        }
+        words
+    }
+
     /// Whether no API server answers, or it does not know who asks.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {

@@ -9,8 +9,10 @@
 //! objects: only these two speak to a cluster. All else is a pure function of what
 //! was gathered, with golden pairs in `testdata`.
 //!
-//! Start at [`Status`].
+//! Start at [`Report`] (`sluice check`), [`Status`], [`Explanation`], [`Answer`]
+//! (`sluice why`).
 
+mod check;
 mod error;
 mod explain;
 mod gather;
@@ -22,6 +24,7 @@ mod status;
 mod table;
 mod why;
 
+pub use check::{Certificate, Code, Facts, Finding, Report, Right, Severity, facts, table};
 pub use error::AskError;
 pub use explain::{Cause, Explanation, Gathered, Step, Subject, SubjectKind};
 pub use gather::{gather, known};

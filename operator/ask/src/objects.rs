@@ -5,9 +5,15 @@ mod tests;
 
 use std::fmt;
 
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, PostParams};
+use x509_parser::pem::Pem;
 
+use crate::check::Right;
 use crate::error::{AskError, asked};
 use crate::object::Object;
 
@@ -26,6 +32,12 @@ pub enum Kind {
     Ingress,
     /// Who answers for a Service.
     EndpointSlice,
+    /// Settings.
+    ConfigMap,
+    /// What has an address.
+    Service,
+    /// What runs.
+    Deployment,
 }
 
 impl Kind {
@@ -43,6 +55,9 @@ impl Kind {
                 "Ingress",
                 "ingresses",
             ],
+            Self::ConfigMap => ["", "v1", "ConfigMap", "configmaps"],
+            Self::Service => ["", "v1", "Service", "services"],
+            Self::Deployment => ["apps", "v1", "Deployment", "deployments"],
             Self::EndpointSlice => ["discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"],
         }
     }
@@ -120,6 +135,64 @@ impl Objects {
         }
         let listed = asked(&doing, &right("list", kind), api.list(&params)).await?;
         listed.iter().map(|one| object(&doing, one)).collect()
+    }
+
+    /// The version of Kubernetes, such as `v1.36.3`.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn version(&self) -> Result<String, AskError> {
+        let fix = "let the API server be asked for /version";
+        let version = asked("get /version", fix, self.client.apiserver_version()).await?;
+        Ok(version.git_version)
+    }
+
+    /// Whether who asks has a right.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn may(&self, right: &Right) -> Result<bool, AskError> {
+        let (resource, subresource) = match right.resource.split_once('/') {
+            Some((resource, sub)) => (resource, Some(sub.to_owned())),
+            None => (right.resource.as_str(), None),
+        };
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    verb: Some(right.verb.clone()),
+                    group: Some(right.group.clone()),
+                    resource: Some(resource.to_owned()),
+                    subresource,
+                    namespace: right.namespace.clone(),
+                    name: right.name.clone(),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        let doing = "create selfsubjectaccessreviews.authorization.k8s.io";
+        let fix = "bind the ClusterRole system:basic-user to yourself";
+        let params = PostParams::default();
+        let reviewed = asked(doing, fix, reviews.create(&params, &review)).await?;
+        Ok(reviewed.status.is_some_and(|status| status.allowed))
+    }
+
+    /// When the certificate of a Secret ends, in seconds since 1970; `None` where there
+    /// is no Secret, or no certificate in it. Nothing else of it is kept.
+    ///
+    /// # Errors
+    /// No right, no answer.
+    pub async fn not_after(&self, namespace: &str, name: &str) -> Result<Option<i64>, AskError> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let doing = format!("get secrets {name} in namespace {namespace}");
+        let fix = "bind a Role to yourself that has the verb get on secrets, or leave certificates to who has it";
+        let secret = asked(&doing, fix, secrets.get_opt(name)).await?;
+        let chain = secret.and_then(|secret| secret.data?.remove("tls.crt"));
+        let leaf = chain.and_then(|chain| Pem::iter_from_buffer(&chain.0).next()?.ok());
+        let end = |pem: Pem| Some(pem.parse_x509().ok()?.validity().not_after.timestamp());
+        Ok(leaf.and_then(end))
     }
 
     fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {

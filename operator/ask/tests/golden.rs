@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use sluice_ask::page::Plan;
-use sluice_ask::{Answer, Explanation, From, Gathered, Known, Object, Request, Status};
+use sluice_ask::{
+    Answer, Explanation, Facts, From, Gathered, Known, Object, Report, Request, Status,
+};
 
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
@@ -62,6 +64,15 @@ fn told(command: &str, input: &str) -> String {
                 format!("{}served: {}\n", answer.told(), answer.outcome.served)
             });
             answers.collect::<Vec<_>>().join("\n")
+        }
+        "check" => {
+            let facts: Facts = serde_saphyr::from_str(input).unwrap();
+            let report = Report::of(&facts);
+            let told = report.told();
+            if input.starts_with("# junit") {
+                return told + &report.junit();
+            }
+            told
         }
         other => panic!("no command is called {other}"),
     }

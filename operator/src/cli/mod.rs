@@ -5,6 +5,7 @@
 mod ask;
 mod bundle;
 mod called;
+mod check;
 mod cluster;
 mod completions;
 mod dev;
@@ -57,6 +58,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Bundle(bundle::Args),
+    Check(check::Args),
     Completions(completions::Args),
     Dev(dev::Args),
     Explain(explain::Args),
@@ -93,6 +95,7 @@ pub(crate) fn run() -> ExitCode {
         .init();
     let outcome = match command {
         Command::Bundle(args) => bundle::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::run(&args, line),
         Command::Dev(args) => dev::run(args),
         Command::Explain(args) => explain::run(args),

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -9,6 +11,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::check::{Report, Severity, facts};
 use crate::explain::{Subject, SubjectKind};
 use crate::gather::gather;
 
@@ -16,6 +19,11 @@ type Asked = Arc<Mutex<Vec<String>>>;
 
 /// An API server that has these by path, and refuses where it has `false`.
 fn cluster(objects: BTreeMap<&'static str, Value>) -> (Objects, Asked) {
+    let (client, asked) = client(objects);
+    (Objects::new(client), asked)
+}
+
+fn client(objects: BTreeMap<&'static str, Value>) -> (Client, Asked) {
     let asked = Asked::default();
     let seen = Arc::clone(&asked);
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -37,7 +45,7 @@ fn cluster(objects: BTreeMap<&'static str, Value>) -> (Objects, Asked) {
         *answer.status_mut() = code;
         async move { Ok::<_, Infallible>(answer) }
     });
-    (Objects::new(Client::new(service, "default")), asked)
+    (Client::new(service, "default"), asked)
 }
 
 const SERVING: &str = "/apis/serving.knative.dev/v1/namespaces/ns";
@@ -158,4 +166,127 @@ async fn what_may_not_be_read_is_named_with_its_verb() {
         told.contains("has the verb list on endpointslices.discovery.k8s.io"),
         "{told}"
     );
+}
+
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews?";
+
+fn allowed(allowed: bool) -> Value {
+    json!({ "metadata": {}, "spec": {}, "status": { "allowed": allowed } })
+}
+
+#[tokio::test]
+async fn of_a_secret_only_the_end_of_its_certificate_is_known() {
+    let mut params = rcgen::CertificateParams::new(vec!["shop.example.com".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let chain = params.self_signed(&key).unwrap().pem();
+    let secret = |chain: &str| {
+        let data = BASE64.encode(chain);
+        json!({ "metadata": {}, "type": "kubernetes.io/tls", "data": { "tls.crt": data } })
+    };
+    let (objects, _) = cluster(BTreeMap::from([
+        ("/api/v1/namespaces/ns/secrets/good", secret(&chain)),
+        (
+            "/api/v1/namespaces/ns/secrets/bad",
+            secret("no certificate"),
+        ),
+        ("/api/v1/namespaces/ns/secrets/hidden", json!(false)),
+    ]));
+    let first_of_2030 = 1_893_456_000;
+    assert_eq!(
+        objects.not_after("ns", "good").await.unwrap(),
+        Some(first_of_2030)
+    );
+    assert_eq!(objects.not_after("ns", "bad").await.unwrap(), None);
+    assert_eq!(objects.not_after("ns", "gone").await.unwrap(), None);
+    let error = objects
+        .not_after("ns", "hidden")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("no right to get secrets hidden in namespace ns ("),
+        "{error}"
+    );
+}
+
+fn version() -> Value {
+    let mut version = json!({ "gitVersion": "v1.36.3", "major": "1", "minor": "36" });
+    for field in [
+        "buildDate",
+        "compiler",
+        "gitCommit",
+        "gitTreeState",
+        "goVersion",
+        "platform",
+    ] {
+        version[field] = json!("");
+    }
+    version
+}
+
+#[tokio::test]
+async fn what_may_not_be_looked_at_is_told_and_the_rest_is_judged() {
+    let list = json!({ "metadata": {}, "items": [] });
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "config-network" },
+        "data": { "ingress-class": "sluice.ingress.networking.knative.dev" },
+    });
+    let (client, _) = client(BTreeMap::from([
+        ("/version", version()),
+        (REVIEWS, allowed(true)),
+        (
+            "/apis/networking.internal.knative.dev/v1alpha1/ingresses?",
+            list.clone(),
+        ),
+        (
+            "/apis/apps/v1/namespaces/knative-serving/deployments?",
+            list,
+        ),
+        (
+            "/api/v1/namespaces/knative-serving/configmaps/config-network",
+            map,
+        ),
+        (
+            "/api/v1/namespaces/knative-serving/configmaps/config-domain",
+            json!(false),
+        ),
+    ]));
+    let facts = facts(client, "https://here", "sluice-system", false, 0)
+        .await
+        .unwrap();
+    assert!(facts.kinds && facts.network.is_some());
+    assert!(facts.rights.iter().all(|right| right.allowed));
+    let codes: Vec<&str> = facts.unread.keys().map(String::as_str).collect();
+    let operator = ["SLC0501", "SLC0502", "SLC0503", "SLC0504", "SLC0505"];
+    assert_eq!(codes, [&["SLC0403"], &operator[..], &["SLC0604"]].concat());
+    let report = Report::of(&facts);
+    let of = |code: &str| {
+        let found = report.findings.iter().find(|one| one.code == code);
+        found.map(|finding| finding.severity)
+    };
+    assert_eq!(of("SLC0102"), Some(Severity::Ok));
+    assert_eq!(of("SLC0403"), Some(Severity::Skipped));
+    assert_eq!(of("SLC0501"), Some(Severity::Problem));
+    assert_eq!(of("SLC0301"), Some(Severity::Problem));
+}
+
+#[tokio::test]
+async fn each_right_is_asked_for_by_itself_before_an_installation() {
+    let (client, asked) = client(BTreeMap::from([
+        ("/version", version()),
+        (REVIEWS, allowed(false)),
+    ]));
+    let facts = facts(client, "https://here", "sluice-system", true, 0)
+        .await
+        .unwrap();
+    let asked = asked
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|path| *path == REVIEWS)
+        .count();
+    assert_eq!((asked, facts.rights.len()), (63, 63));
+    assert!(!facts.kinds, "a kind that is not there is no error");
+    assert!(!Report::of(&facts).is_well());
 }
