@@ -128,3 +128,39 @@ fn the_own_version_needs_no_cluster() {
     assert_eq!(told["client"]["version"], env!("CARGO_PKG_VERSION"));
     assert!(told.get("cluster").is_none(), "{told}");
 }
+
+#[test]
+fn who_asks_without_a_cluster_is_told_so_in_one_line() {
+    let asking: [&[&str]; 4] = [
+        &["check"],
+        &["status"],
+        &["explain", "ksvc/hello"],
+        &["why", "http://hello.example.com/"],
+    ];
+    for arguments in asking {
+        let (told, said, code) = sluice(arguments);
+        assert_eq!((code, told.as_str()), (Some(3), ""), "{arguments:?}");
+        assert!(said.starts_with("sluice: no cluster: "), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn what_is_asked_wrongly_says_what_would_be_right() {
+    let (_, said, code) = sluice(&["why", "ftp://hello.example.com/"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("expected http://HOST/PATH"), "{said}");
+    let (_, said, code) = sluice(&["explain", "pod/hello"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("expected ksvc or ingress"), "{said}");
+    let (_, said, code) = sluice(&["lint", "-f", "a.yaml", "--allow", "Nothing"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("`ServiceMissing`"), "{said}");
+}
+
+#[test]
+fn codes_are_listed_without_a_cluster() {
+    let (told, said, code) = sluice(&["check", "--codes"]);
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    assert!(told.contains("SLC0401  settings "), "{told}");
+}

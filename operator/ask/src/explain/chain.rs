@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{CLASS_KEY, Gathered, Step, SubjectKind};
 use crate::object::Object;
-use crate::page::{GatewayState, Route, Rule};
+use crate::page::{Gateway, GatewayState, Route, Rule};
 
 /// Hosts of one rule beyond these are counted.
 const HOSTS: usize = 3;
@@ -257,19 +257,20 @@ fn of_gateways(gathered: &Gathered, revision: u64, depth: usize, chain: &mut Cha
     let Some(gateways) = &gathered.gateways else {
         return;
     };
-    let holds = |acked: Option<u64>| acked.is_some_and(|acked| acked >= revision);
-    let holding = gateways
-        .gateways
-        .iter()
-        .filter(|one| holds(one.acked_revision))
-        .count();
-    let all = gateways.gateways.len();
+    let holds = |one: &Gateway| one.acked_revision.is_some_and(|acked| acked >= revision);
+    // One that is about to end is not waited for.
+    let staying = || gateways.gateways.iter().filter(|one| !one.terminating);
+    let (holding, all) = (
+        staying().filter(|one| holds(one)).count(),
+        staying().count(),
+    );
     chain.add(
         depth,
         format!("gateways: {holding} of {all} have acknowledged its revision {revision}"),
     );
-    for gateway in &gateways.gateways {
-        if gateway.state != GatewayState::Synced || !holds(gateway.acked_revision) {
+    for gateway in staying() {
+        let astray = [GatewayState::Nack, GatewayState::Disconnected].contains(&gateway.state);
+        if astray || !holds(gateway) {
             let acked = match gateway.acked_revision {
                 Some(acked) => format!("revision {acked}"),
                 None => "nothing yet".to_owned(),

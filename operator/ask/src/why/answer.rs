@@ -373,7 +373,7 @@ fn nobody(request: &Request, known: &Known) -> Outcome {
         ));
     }
     if hints.is_empty() {
-        let near = nearest(host, &known.ingresses);
+        let near = nearest(host, request.from, &known.ingresses);
         if !near.is_empty() {
             hints.push(format!("nearest: {}", near.join(", ")));
         }

@@ -3,17 +3,20 @@
 use serde_json::Value;
 
 use super::answer::is_ours;
+use super::request::From;
 use crate::object::Object;
 
 /// Names that are told where a host is not served.
 const NEAREST: usize = 3;
 
-/// The hosts whose names differ least; none where all differ by a third or more.
-pub(super) fn nearest(host: &str, ingresses: &[Object]) -> Vec<String> {
+/// The hosts on this side whose names differ least; none where all differ by a third
+/// or more.
+pub(super) fn nearest(host: &str, from: From, ingresses: &[Object]) -> Vec<String> {
     let rules = ingresses
         .iter()
         .filter(|one| is_ours(one))
-        .flat_map(|one| one.list("/spec/rules"));
+        .flat_map(|one| one.list("/spec/rules"))
+        .filter(|rule| from == From::Inside || rule["visibility"] != "ClusterLocal");
     let hosts = rules.flat_map(|rule| rule["hosts"].as_array().into_iter().flatten());
     let mut near: Vec<(usize, String)> = hosts
         .filter_map(Value::as_str)
