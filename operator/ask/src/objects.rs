@@ -206,7 +206,7 @@ impl Objects {
 
 fn right(verb: &str, kind: Kind) -> String {
     format!(
-        "bind a Role to yourself that has the verb {verb} on {kind}, such as the ClusterRole view with Knative's part in it"
+        "the ClusterRole view has the verb {verb} on {kind}: kubectl create clusterrolebinding YOU-view --clusterrole=view --user=YOU"
     )
 }
 
