@@ -66,6 +66,7 @@ lint: ## format, words, names, lengths, arrows between crates, licences, manifes
 	hack/lint-dependencies
 	hack/lint-go
 	hack/lint-manifests
+	hack/lint-chart
 	hack/test-lints
 	cargo clippy --workspace --all-targets -- -D warnings
 
