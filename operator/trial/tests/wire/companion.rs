@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use sluice_envoy::Kind;
 use sluice_gateway::{CompanionOptions, run_companion};
 use sluice_identity::{
     Authority, BoxFuture, GatewayName, ReviewError, Reviewer, Trust, accept, serve_enrolment,
@@ -278,8 +279,12 @@ async fn the_replica_that_leads_has_the_stream_and_passes_it_on() {
     gateway.ready().await.unwrap();
     let at = |index: usize| node(&servers[index].fleet()).is_some();
     assert_eq!((at(0), at(1)), (false, true));
-    // Envoy answers by a table a moment before it says so, and what it did not say it
-    // has is sent again.
+    // Envoy asks for its tables once it has the scopes, answers by them a moment before it
+    // says so, and is sent again what it did not say it has.
+    eventually("the tables at Envoy", async || {
+        node(&servers[1].fleet()).is_some_and(|node| node.kinds[&Kind::RouteTable].held == 3)
+    })
+    .await;
     servers[1].settled().await.unwrap();
 
     // The lease moves.
