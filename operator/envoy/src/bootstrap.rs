@@ -220,7 +220,16 @@ fn stats() -> pb::StatsConfig {
             ..pb::RegexMatcher::default()
         })
     });
+    // Envoy's own rule ends the name at its first dot: what is left of a host would be
+    // a metric of its own for each.
+    let certificate = pb::TagSpecifier {
+        tag_name: "certificate".to_owned(),
+        tag_value: Some(pb::TagValue::Regex(
+            r"\.ssl\.certificate\.((.+)\.)expiration_unix_time_seconds$".to_owned(),
+        )),
+    };
     pb::StatsConfig {
+        stats_tags: vec![certificate],
         stats_matcher: Some(pb::StatsMatcher {
             stats_matcher: Some(pb::StatsMatcherKind::InclusionList(pb::ListStringMatcher {
                 patterns: prefixes

@@ -49,7 +49,8 @@ pub(crate) use envoy_types::pb::envoy::config::listener::v3::{
     Filter, FilterChain, Listener, filter::ConfigType as FilterConfig,
 };
 pub(crate) use envoy_types::pb::envoy::config::metrics::v3::{
-    StatsConfig, StatsMatcher, stats_matcher::StatsMatcher as StatsMatcherKind,
+    StatsConfig, StatsMatcher, TagSpecifier, stats_matcher::StatsMatcher as StatsMatcherKind,
+    tag_specifier::TagValue,
 };
 pub(crate) use envoy_types::pb::envoy::config::overload::v3::{
     LoadShedPoint, OverloadAction, OverloadManager, ResourceMonitor, ThresholdTrigger, Trigger,

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex};
 
 use http_body_util::BodyExt;
-use sluice_controller::{FleetView, Gateways, Source};
+use sluice_controller::{FleetView, Gateways, IngressState, Source};
 use sluice_envoy::Kind;
 use sluice_translate::Changes;
 use sluice_xds::{Fleet, Node, StreamId, Traffic};
@@ -178,4 +178,43 @@ fn what_was_counted_is_written() {
     ] {
         assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
     }
+}
+
+/// What `config/monitoring` may ask for; `hack/lint-monitoring` reads the page too.
+/// `SLUICE_UPDATE_GOLDEN=1` writes it.
+#[test]
+fn golden_page_has_every_metric() {
+    let mut moment = metrics::Moment {
+        snapshot: Health::default().snapshot(),
+        fleet: Fleet::default(),
+        resources: Kind::ALL.map(|kind| (kind, 0)).into(),
+    };
+    let states = [
+        IngressState::Ready,
+        IngressState::Waiting,
+        IngressState::NoGateway,
+        IngressState::Partial,
+        IngressState::Refused,
+        IngressState::GatewayRefused,
+    ];
+    let snapshot = &mut moment.snapshot;
+    snapshot.ingresses = states.map(|state| (state, 0)).into();
+    snapshot.rejections = [(sluice_ir::Reason::DomainConflict, 0)].into();
+    snapshot.watch_events = Source::ALL.map(|source| (source, 0)).into();
+    snapshot.watch_failures = Source::ALL.map(|source| (source, 0)).into();
+    let node = Node {
+        id: "sluice-system/sluice-gateway-0".into(),
+        kinds: Kind::ALL.map(|kind| (kind, Traffic::default())).into(),
+        ..Node::default()
+    };
+    moment.fleet.nodes.insert(StreamId(1), node);
+    let page = metrics::written(moment).unwrap();
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../config/monitoring/metrics/operator.txt"
+    );
+    if std::env::var_os("SLUICE_UPDATE_GOLDEN").is_some() {
+        std::fs::write(file, &page).unwrap();
+    }
+    assert_eq!(page, std::fs::read_to_string(file).unwrap(), "{file}");
 }

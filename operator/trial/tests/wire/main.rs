@@ -32,6 +32,7 @@ mod retries;
 mod spelling;
 mod splits;
 mod stage;
+mod statistics;
 mod streams;
 mod tls;
 mod visibility;
