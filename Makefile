@@ -67,6 +67,7 @@ lint: ## format, words, names, lengths, arrows between crates, licences, manifes
 	hack/lint-go
 	hack/lint-manifests
 	hack/lint-chart
+	hack/lint-monitoring
 	hack/test-lints
 	cargo clippy --workspace --all-targets -- -D warnings
 
