@@ -128,6 +128,8 @@ func TestEachValueIsWhereItBelongs(t *testing.T) {
 		{"gateway: {service: {loadBalancerClass: l}}", outside, "spec.loadBalancerClass", "l"},
 		{"gateway: {service: {loadBalancerSourceRanges: [10.0.0.0/8]}}", outside, "spec.loadBalancerSourceRanges.0", "10.0.0.0/8"},
 		{"gateway: {service: {externalTrafficPolicy: Local}}", outside, "spec.externalTrafficPolicy", "Local"},
+		{"monitoring: {podMonitors: true}", "PodMonitor sluice-system/sluice-gateway", "spec.podMetricsEndpoints.0.path", "/stats/prometheus"},
+		{"monitoring: {podMonitors: true, labels: {release: prom}}", "PodMonitor sluice-system/sluice-operator", "metadata.labels.release", "prom"},
 	} {
 		if found := at(render(t, c.values)[c.object], c.path); !reflect.DeepEqual(found, c.expected) {
 			t.Errorf("%s: %s of %s is %v, expected %v", c.values, c.path, c.object, found, c.expected)
@@ -188,6 +190,7 @@ func TestABadValueIsRefusedByName(t *testing.T) {
 		{"config: {acces-log: Enabled}", "acces-log"},
 		{"config: {access-log: on}", "/config/access-log"},
 		{"config: {client-streams: 100}", "/config/client-streams"},
+		{"monitoring: {podMonitor: true}", "podMonitor"},
 		{"networkPolicies: {enabled: maybe}", "/networkPolicies/enabled"},
 		{"knative: {namespace: Knative}", "/knative/namespace"},
 		{"gateway: {replicas: 20}", "gateway.autoscaling.maxReplicas: found 10"},
