@@ -32,7 +32,9 @@ use crate::gateways::Gateways;
 use crate::health::Health;
 use crate::inspect::{Planned, Question};
 use crate::report::{Judged, Report, sleep_until};
-use crate::watch::{CLASS_ANNOTATION, GatewayEndpoint, Input, Queued, SeenIngress, Source};
+use crate::watch::{
+    BESIDE_ANNOTATION, CLASS_ANNOTATION, GatewayEndpoint, Input, Queued, SeenIngress, Source,
+};
 
 /// Events waiting for the loop; watches wait beyond.
 pub(crate) const INPUTS: usize = 4096;
@@ -46,7 +48,7 @@ const BURST: usize = 32;
 /// How long a burst is gathered.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// One Ingress of Sluice's class.
+/// One Ingress of Sluice's class; those that are served beside another are not tracked.
 #[derive(Debug)]
 struct Tracked {
     uid: String,
@@ -64,6 +66,8 @@ pub(crate) struct Control {
     reports: mpsc::UnboundedSender<Report>,
     health: Arc<Health>,
     tracked: BTreeMap<ObjectKey, Tracked>,
+    /// Ingresses of another class that are served all the same; nothing is said of them.
+    beside: BTreeSet<ObjectKey>,
     slices: BTreeMap<ObjectKey, Vec<GatewayEndpoint>>,
     settings: Settings,
     trust: Trust,
@@ -96,6 +100,7 @@ impl Control {
             reports,
             health,
             tracked: BTreeMap::new(),
+            beside: BTreeSet::new(),
             slices: BTreeMap::new(),
             settings: Settings::default(),
             trust: Trust::default(),
@@ -217,11 +222,15 @@ impl Control {
     fn take_ingress(&mut self, seen: SeenIngress) {
         let SeenIngress { ingress, stored } = seen;
         let key = ObjectKey::new(&*ingress.metadata.namespace, &*ingress.metadata.name);
-        let class = ingress.metadata.annotations.get(CLASS_ANNOTATION);
-        if class.is_none_or(|class| *class != self.class) {
-            self.forget(&key);
+        let annotation = |name: &str| ingress.metadata.annotations.get(name);
+        if annotation(CLASS_ANNOTATION).is_none_or(|class| *class != self.class) {
+            match annotation(BESIDE_ANNOTATION) {
+                Some(beside) if beside == "true" => self.take_beside(key, ingress),
+                _ => self.forget(&key),
+            }
             return;
         }
+        self.beside.remove(&key);
         let known = self.tracked.get_mut(&key);
         // A status that was written comes back as an event of its Ingress; what
         // plans are made from shows in the generation and in the metadata.
@@ -247,12 +256,25 @@ impl Control {
                     self.tracked.insert(key.clone(), tracked);
                 }
             }
-            let now = Instant::now();
-            if let Some(ingress) = self.holds.offer(&key, ingress, &self.world, now) {
-                self.take_up(key.clone(), ingress);
-            }
+            self.offer(&key, ingress);
         }
         self.report(Report::Stored(key, stored));
+    }
+
+    /// Serves an Ingress whose status another ingress writes. What was served of it
+    /// before its class changed is served on.
+    fn take_beside(&mut self, key: ObjectKey, ingress: sluice_crds::Ingress) {
+        self.disown(&key);
+        self.offer(&key, ingress);
+        self.beside.insert(key);
+    }
+
+    /// Has a generation translated, once its backends are known.
+    fn offer(&mut self, key: &ObjectKey, ingress: sluice_crds::Ingress) {
+        let now = Instant::now();
+        if let Some(ingress) = self.holds.offer(key, ingress, &self.world, now) {
+            self.take_up(key.clone(), ingress);
+        }
     }
 
     /// Has a generation translated.
@@ -263,11 +285,20 @@ impl Control {
 
     fn forget(&mut self, key: &ObjectKey) {
         self.holds.forget(key);
-        if self.tracked.remove(key).is_some() {
-            self.touched.remove(key);
+        let was_beside = self.beside.remove(key);
+        if self.disown(key) || was_beside {
             self.world.delete(ObjectKind::Ingress, key);
+        }
+    }
+
+    /// Says nothing of an Ingress any more; true where something was said.
+    fn disown(&mut self, key: &ObjectKey) -> bool {
+        let was_tracked = self.tracked.remove(key).is_some();
+        if was_tracked {
+            self.touched.remove(key);
             self.report(Report::Gone(key.clone()));
         }
+        was_tracked
     }
 
     fn take_settings(&mut self, source: Source, data: Option<&BTreeMap<String, String>>) {

@@ -32,7 +32,7 @@ use crate::config::{
 use crate::health::Health;
 use crate::status::IngressStatus;
 
-pub(crate) use slim::{CLASS_ANNOTATION, Slim, StoredIngress};
+pub(crate) use slim::{BESIDE_ANNOTATION, CLASS_ANNOTATION, Slim, StoredIngress};
 
 use follow::follow;
 use slim::{ConfigMap, GatewaySlice, RootsSecret, TrustBundle};

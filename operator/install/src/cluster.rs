@@ -338,6 +338,40 @@ impl Cluster {
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
+    /// All objects of a kind, whole, in one namespace or in every; none where the API
+    /// server does not know the kind.
+    ///
+    /// # Errors
+    /// [`InstallError::Refused`] names the kind.
+    pub async fn list(
+        &self,
+        version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Vec<Value>, InstallError> {
+        let any = Reference {
+            api_version: version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            name: "*".to_owned(),
+        };
+        let listed = async {
+            let Some((resource, _)) = self.kind(&any).await? else {
+                return Ok(Vec::new());
+            };
+            let client = self.client.clone();
+            let api: Api<DynamicObject> = match namespace {
+                Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+                None => Api::all_with(client, &resource),
+            };
+            Ok(api.list(&ListParams::default()).await?.items)
+        };
+        let listed = listed
+            .await
+            .map_err(|error| InstallError::refused(&any, &error))?;
+        listed.iter().map(|object| as_value(&any, object)).collect()
+    }
+
     /// All objects of a kind that no other owns, in every namespace; none where the API
     /// server does not know the kind.
     ///

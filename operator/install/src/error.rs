@@ -148,6 +148,44 @@ pub enum InstallError {
         "the inventory has no build before this one, so there is none to go back to; `sluice upgrade` keeps one"
     )]
     NoBefore,
+    /// Nothing of a name among what may be moved.
+    #[error(
+        "{name}: found no Service, Route, DomainMapping or Ingress of this name and of class {class}{place}; {what}"
+    )]
+    NothingOfName {
+        /// As it was given.
+        name: String,
+        /// The class that it was looked for in.
+        class: String,
+        /// ` in namespace x`, or empty.
+        place: String,
+        /// What there is.
+        what: String,
+    },
+    /// An object did not come to the other class, and is in the one that it had.
+    #[error("{object} was not moved to {class}, and is served as before: {why}")]
+    NotMoved {
+        /// Which one.
+        object: String,
+        /// Where it was to go.
+        class: String,
+        /// What happened.
+        why: String,
+    },
+    /// Something is left where nothing may be.
+    #[error(
+        "{count} of class {class} are left, {first} first; move them before the class is left for good: {next}"
+    )]
+    NotAllMoved {
+        /// How many objects.
+        count: usize,
+        /// The class.
+        class: String,
+        /// The first of them.
+        first: String,
+        /// The command that moves them.
+        next: String,
+    },
     /// An upgrade did not come to its end, and what was there before is there again.
     #[error("{why}; the upgrade was taken back, and {version} runs as before")]
     TakenBack {

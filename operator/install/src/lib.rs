@@ -11,6 +11,7 @@
 //! bundle, source ─► Knative ─┐
 //! product ───────────────────┼─► plan ─► install ─► inventory ─► uninstall
 //! survey, cluster ───────────┘                 └──► upgrade, rollback
+//! cluster ─► migration ─► migrate, from another ingress and back
 //! ```
 //!
 //! Start at [`Survey::take`], then [`prepare`] and [`install`].
@@ -22,6 +23,7 @@ mod images;
 mod install;
 mod inventory;
 mod manifest;
+mod migrate;
 mod plan;
 mod product;
 mod request;
@@ -38,6 +40,7 @@ pub use images::{at, rewrite};
 pub use install::{Event, Installed, Options, Prepared, Tell, install, prepare, printed};
 pub use inventory::{Build, Inventory, Setting};
 pub use manifest::{Object, Reference, read, write};
+pub use migrate::{Migration, Move, Served, class_of, finish, migrate, serve_beside};
 pub use plan::{CLASS, Change, Component, Data, Domain, Line, Plan};
 pub use product::{Images, NAMESPACE, VERSION};
 pub use request::Address;

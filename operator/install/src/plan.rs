@@ -18,7 +18,7 @@ pub const CONFIG_NETWORK: &str = "config-network";
 pub const CONFIG_DOMAIN: &str = "config-domain";
 
 /// The key that Knative reads first.
-const CLASS_KEY: &str = "ingress-class";
+pub(crate) const CLASS_KEY: &str = "ingress-class";
 /// The key of before, which older guides still write.
 const STALE_CLASS_KEY: &str = "ingress.class";
 

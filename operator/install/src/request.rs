@@ -265,15 +265,26 @@ async fn by_address(cluster: &Cluster, address: &Address) -> Result<String, Inst
 }
 
 async fn by_pod(cluster: &Cluster, name: &str) -> Result<(), InstallError> {
+    let stream = forwarded(cluster, name, POD_PORT).await;
+    let asked = match stream {
+        Ok(stream) => ask(stream).await,
+        Err(what) => Err(what),
+    };
+    asked.map_err(|what| failed(&name, what))
+}
+
+/// A connection to a port of a gateway's pod, through the API server.
+pub(crate) async fn forwarded(
+    cluster: &Cluster,
+    pod: &str,
+    port: u16,
+) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static, String> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), product::NAMESPACE);
-    let mut forwarder = pods
-        .portforward(name, &[POD_PORT])
-        .await
-        .map_err(|error| failed(&name, told(&error)))?;
-    let stream = forwarder
-        .take_stream(POD_PORT)
-        .ok_or_else(|| failed(&name, "the API server forwards no port".to_owned()))?;
-    ask(stream).await.map_err(|what| failed(&name, what))
+    let forwarding = pods.portforward(pod, &[port]).await;
+    let mut forwarder = forwarding.map_err(|error| told(&error))?;
+    forwarder
+        .take_stream(port)
+        .ok_or_else(|| "the API server forwards no port".to_owned())
 }
 
 async fn dial(address: &Address) -> std::io::Result<TcpStream> {

@@ -16,7 +16,7 @@ use crate::install::{Event, Prepared, Step, Tell, apply, store};
 use crate::inventory::{Build, Inventory};
 use crate::manifest::{Object, Reference};
 use crate::plan::Change;
-use crate::wait::{Deadline, deployment, trouble};
+use crate::wait::{Deadline, deployment, unready};
 use crate::{InstallError, Options, product, request};
 
 const GATEWAY: &str = "sluice-gateway";
@@ -200,18 +200,6 @@ async fn first_of(
     Ok(newest(cluster).await?.map(|pod| name(&pod)))
 }
 
-/// What a pod lacks to be ready.
-fn unready(pod: &Pod) -> Option<String> {
-    let conditions = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    let ready = conditions
-        .into_iter()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    (!ready).then(|| trouble(pod).unwrap_or_else(|| "it has no condition yet".to_owned()))
-}
-
 fn number(found: &Value, pointer: &str) -> i64 {
     found.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
 }
@@ -269,17 +257,6 @@ fn name(pod: &Pod) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pod_without_conditions_is_not_ready() {
-        assert_eq!(
-            unready(&Pod::default()).as_deref(),
-            Some("it has no condition yet")
-        );
-        let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
-        let ready: Pod = serde_json::from_value(ready).unwrap();
-        assert_eq!(unready(&ready), None);
-    }
 
     #[test]
     fn a_rollout_has_begun_with_its_first_pod() {

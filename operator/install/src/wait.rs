@@ -75,7 +75,7 @@ impl Deadline {
 }
 
 /// The status of a condition, with its message.
-fn condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a str, &'a str)> {
+pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a str, &'a str)> {
     let conditions = object.get("status")?.get("conditions")?.as_array()?;
     let found = conditions
         .iter()
@@ -252,7 +252,7 @@ async fn diagnose(cluster: &Cluster, reference: &Reference) -> Option<String> {
 }
 
 /// What keeps a pod from being ready.
-pub(crate) fn trouble(pod: &Pod) -> Option<String> {
+fn trouble(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let containers = status
         .container_statuses
@@ -291,6 +291,18 @@ pub(crate) fn trouble(pod: &Pod) -> Option<String> {
         lacking.status,
         lacking.message.as_deref().unwrap_or("no reason given")
     ))
+}
+
+/// What a pod lacks to be ready.
+pub(crate) fn unready(pod: &Pod) -> Option<String> {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions
+        .into_iter()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    (!ready).then(|| trouble(pod).unwrap_or_else(|| "it has no condition yet".to_owned()))
 }
 
 /// Waits until Knative's webhooks are asked and answer: what is right is admitted, what
@@ -386,6 +398,17 @@ mod tests {
         assert!(unavailable(&deployment(2, 2, 3, 2)).is_some());
         assert!(unavailable(&deployment(2, 2, 2, 1)).is_some());
         assert!(unavailable(&json!({"metadata": {"generation": 1}})).is_some());
+    }
+
+    #[test]
+    fn a_pod_without_conditions_is_not_ready() {
+        assert_eq!(
+            unready(&Pod::default()).as_deref(),
+            Some("it has no condition yet")
+        );
+        let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+        let ready: Pod = serde_json::from_value(ready).unwrap();
+        assert_eq!(unready(&ready), None);
     }
 
     #[test]

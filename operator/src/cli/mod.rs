@@ -16,6 +16,7 @@ mod gateway;
 mod install;
 mod lint;
 mod man;
+mod migrate;
 mod operator;
 mod progress;
 mod signals;
@@ -66,6 +67,7 @@ enum Command {
     Install(install::Args),
     Lint(lint::Args),
     Man(man::Args),
+    Migrate(migrate::Args),
     Operator(operator::Args),
     Status(status::Args),
     Translate(translate::Args),
@@ -103,6 +105,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Install(args) => install::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Man(args) => man::run(&args, line),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Operator(args) => operator::run(args, traces),
         Command::Status(args) => status::run(&args),
         Command::Translate(args) => translate::run(&args),

@@ -306,6 +306,51 @@ fn an_ingress_that_changes_its_class_is_gone_and_can_come_back() {
     );
 }
 
+/// Of another class, with the annotation that has it served all the same.
+fn beside(generation: i64, host: &str) -> SeenIngress {
+    let mut seen = ingress("web", "other", generation, host);
+    let annotations = &mut seen.ingress.metadata.annotations;
+    annotations.insert(BESIDE_ANNOTATION.to_owned(), "true".to_owned());
+    seen
+}
+
+#[test]
+fn one_of_another_class_is_served_beside_it_and_never_spoken_of() {
+    let mut bench = Bench::open();
+    bench.take(beside(1, "a.example"));
+    bench.settle();
+    let last = bench.published().pop().unwrap();
+    assert!(matches!(last.plans[&web()], PlanChange::Serve(_)));
+    bench.take(beside(2, "b.example"));
+    bench.settle();
+    assert_eq!(bench.published().len(), 3, "it follows its Ingress");
+    assert_eq!(bench.reports(), ["published 2", "published 3"]);
+    bench.take(ingress("web", "other", 2, "b.example"));
+    bench.settle();
+    let last = bench.published().pop().unwrap();
+    assert_eq!(last.plans[&web()], PlanChange::Remove, "no longer beside");
+}
+
+#[test]
+fn a_move_between_classes_is_no_change_to_gateways_while_it_is_served_beside() {
+    let mut bench = Bench::open();
+    bench.control.take(Input::Object(service()));
+    bench.control.take(Input::Object(slice("app")));
+    bench.take(beside(1, "a.example"));
+    bench.settle();
+    bench.reports();
+    bench.take(ours(1));
+    bench.settle();
+    assert_eq!(
+        bench.reports(),
+        ["stored ns/web 1", "judged ns/web 1 at 2 Accepted"]
+    );
+    bench.take(beside(1, "a.example"));
+    bench.settle();
+    assert_eq!(bench.reports(), ["gone ns/web"]);
+    assert_eq!(bench.published().len(), 2, "gateways were told once");
+}
+
 #[test]
 fn one_that_leaves_and_comes_back_at_once_is_judged_at_a_published_revision() {
     let mut bench = Bench::open();

@@ -23,6 +23,9 @@ use crate::status::IngressStatus;
 
 /// Decides whose Ingress it is.
 pub(crate) const CLASS_ANNOTATION: &str = "networking.knative.dev/ingress.class";
+/// Has an Ingress of another class served too, and never written to: `sluice migrate`
+/// sets it, through whatever owns the Ingress.
+pub(crate) const BESIDE_ANNOTATION: &str = "sluice.ingress.networking.knative.dev/beside";
 /// How many fields that an Ingress does not have are named.
 const NAMED_FIELDS: usize = 4;
 
@@ -208,7 +211,7 @@ impl Watched for StoredIngress {
             }
         };
         let annotations = &mut ingress.metadata.annotations;
-        annotations.retain(|name, _| name == CLASS_ANNOTATION);
+        annotations.retain(|name, _| name == CLASS_ANNOTATION || name == BESIDE_ANNOTATION);
         Ok(Self { ingress, status })
     }
 
