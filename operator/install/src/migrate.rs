@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use self::gateways::verify;
 pub use self::select::{Migration, Move, Served, class_of};
 use self::select::{annotation, class_word};
-use crate::cluster::{Cluster, SERVING, serving_map};
+use crate::cluster::{Cluster, serving_map};
 use crate::install::{Step, Tell, store, write};
 use crate::inventory::{Inventory, Setting};
 use crate::manifest::Reference;
