@@ -73,32 +73,48 @@ func (w *world) served(name string) time.Duration {
 func (w *world) serve(name string, annotations map[string]any) time.Duration {
 	w.Helper()
 	began := time.Now()
+	w.create(name, map[string]any{"annotations": annotations})
+	w.until("the Service answers", func(ctx context.Context) error {
+		return w.answers(ctx, sluice, outside(name))
+	})
+	return time.Since(began)
+}
+
+// create a Knative Service whose revision has this metadata.
+func (w *world) create(name string, revision map[string]any) {
+	w.Helper()
 	service := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "serving.knative.dev/v1", "kind": "Service",
 		"metadata": map[string]any{"name": name, "namespace": metav1.NamespaceDefault},
 		"spec": map[string]any{"template": map[string]any{
-			"metadata": map[string]any{"annotations": annotations},
+			"metadata": revision,
 			"spec":     map[string]any{"containers": []any{map[string]any{"image": w.backend}}},
 		}},
 	}}
 	_, err := w.any.Resource(services).Namespace(metav1.NamespaceDefault).Create(w.Context(), service, metav1.CreateOptions{})
 	w.must(err)
-	w.until("the Service answers", func(ctx context.Context) error {
-		return w.answers(ctx, name+".default."+domain)
-	})
-	return time.Since(began)
 }
 
-func (w *world) deleted(name string) {
+// deleted takes Knative Services away, and waits until nothing is left of any.
+func (w *world) deleted(names ...string) {
 	w.Helper()
-	own := w.any.Resource(services).Namespace(metav1.NamespaceDefault)
-	w.must(own.Delete(w.Context(), name, metav1.DeleteOptions{}))
-	w.until("what belonged to the Service is gone", func(ctx context.Context) error {
+	for _, name := range names {
+		own := w.any.Resource(services).Namespace(metav1.NamespaceDefault)
+		w.must(own.Delete(w.Context(), name, metav1.DeleteOptions{}))
+	}
+	w.until("what belonged to the Services is gone", func(ctx context.Context) error {
 		pods, err := w.typed.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
-		if err == nil && len(pods.Items) > 0 {
-			err = fmt.Errorf("%d pods", len(pods.Items))
+		if err != nil {
+			return err
 		}
-		return err
+		left, err := w.any.Resource(ingresses).Namespace(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		if len(pods.Items)+len(left.Items) > 0 {
+			return fmt.Errorf("%d pods, %d Ingresses", len(pods.Items), len(left.Items))
+		}
+		return nil
 	})
 }
 
@@ -162,23 +178,13 @@ func beside(w *world, empty snapshot) {
 	w.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
 	w.kubectl("apply", "--server-side", "-f", filepath.Join(w.knative, "serving-core.yaml"))
 	w.kubectl("-n", cluster.ServingNamespace, "wait", "--for=condition=Available", "--timeout=240s", "deployment", "--all")
-	const class = "other.ingress.networking.knative.dev"
-	patch := fmt.Sprintf(`{"data":{"ingress-class":%q,"ingress.class":"stale.example.com"}}`, class)
-	maps := w.typed.CoreV1().ConfigMaps(cluster.ServingNamespace)
-	w.until("the webhook lets a setting through", func(ctx context.Context) error {
-		_, err := maps.Patch(ctx, "config-network", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-		return err
-	})
+	w.setNetwork(`{"data":{"ingress-class":"other.ingress.networking.knative.dev","ingress.class":"stale.example.com"}}`)
 	before, err := w.take(w.Context())
 	w.must(err)
 
 	result := w.wants(well, []string{"adopted", "ingress.class", "stale.example.com"}, w.install()...)
 	w.served("beside")
-	now, err := maps.Get(w.Context(), "config-network", metav1.GetOptions{})
-	w.must(err)
-	if now.Data["ingress-class"] != layout.IngressClass {
-		w.Errorf("ingress-class is %q", now.Data["ingress-class"])
-	}
+	w.must(w.isDefault(w.Context(), sluice))
 	w.wants(well, nil, "uninstall", "--yes")
 	w.asFound(before)
 	w.row("installed after %.0f s; uninstalled, as found, the class too", result.took.Seconds())

@@ -9,21 +9,18 @@ import (
 // rate of requests while something is replaced, in requests a second.
 const rate = 200
 
-// during counts what becomes of requests, kept alive and fresh, while something is done.
+// during counts what becomes of requests while something is done.
 func (w *world) during(host string, do func()) load.Tally {
 	w.Helper()
-	address, err := w.address(w.Context())
-	w.must(err)
-	kept := load.Start(load.Options{Address: address, Hosts: []string{host}, Rate: rate / 2})
-	fresh := load.Start(load.Options{Address: address, Hosts: []string{host}, Rate: rate / 2, Fresh: true})
+	flow := w.toGateways(sluice, rate, host)
 	do()
-	return kept.Stop().Add(fresh.Stop())
+	return flow.stop()
 }
 
 // upgraded to another image of the same build, and back, with traffic.
 func upgraded(w *world, _ snapshot) {
 	w.serve("steady", map[string]any{"autoscaling.knative.dev/min-scale": "1"})
-	host := "steady.default." + domain
+	host := outside("steady")
 	var there, back outcome
 	tally := w.during(host, func() {
 		there = w.wants(well, []string{"first gateway", "answers 200", "one by one"},
@@ -40,7 +37,7 @@ func upgraded(w *world, _ snapshot) {
 
 // takenBack is an upgrade to an image that nobody has, with traffic.
 func takenBack(w *world, _ snapshot) {
-	host := "steady.default." + domain
+	host := outside("steady")
 	var result outcome
 	tally := w.during(host, func() {
 		result = w.wants(problems, []string{"sluice-that-nobody-has", "taken back"},

@@ -1,11 +1,12 @@
 //go:build installs
 
 // Package installs has `sluice install knative`, and what takes it back, at work on a
-// node that has Kubernetes and nothing else: interrupted, refused, repeated, undone.
+// node that has Kubernetes and nothing else: interrupted, refused, repeated, undone; and
+// `sluice migrate`, from another ingress and back.
 //
-// Reads: a bare node that runs; the program, a bundle and images, by variables.
+// Reads: a bare node that runs; the program, a bundle, images and Kourier, by variables.
 // Gives: a test for each thing that an installation meets, and a line of figures.
-// Never: reaches a network outside the node; leaves Knative or Sluice there.
+// Never: reaches a network outside the node; leaves Knative or an ingress there.
 package installs
 
 import (
@@ -13,14 +14,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -57,6 +56,8 @@ type world struct {
 	next string
 	// knative is the folder of the manifests that the bundle was made of.
 	knative string
+	// kourier is the manifest of the ingress that a migration is from.
+	kourier string
 	// backend is the image of a Knative Service.
 	backend string
 }
@@ -76,6 +77,7 @@ func open(t *testing.T) *world {
 	for variable, value := range map[string]*string{
 		"SLUICE_PROGRAM": &w.program, "SLUICE_BUNDLE": &w.bundle,
 		"SLUICE_IMAGE": &w.sluice, "ENVOY_IMAGE": &w.envoy, "SLUICE_KNATIVE": &w.knative, "SLUICE_NEXT_IMAGE": &w.next,
+		"SLUICE_KOURIER": &w.kourier,
 	} {
 		if *value = os.Getenv(variable); *value == "" {
 			t.Fatalf("%s is not set; hack/run-installs sets it", variable)
@@ -180,41 +182,4 @@ func (w *world) wants(exit int, words []string, arguments ...string) outcome {
 		}
 	}
 	return result
-}
-
-// address of the gateways for who is outside.
-func (w *world) address(ctx context.Context) (string, error) {
-	service, err := w.typed.CoreV1().Services(cluster.ProductNamespace).Get(ctx, "sluice", metav1.GetOptions{})
-	if err != nil {
-		return "", err
-	}
-	for _, port := range service.Spec.Ports {
-		if port.Name == "http2" {
-			return fmt.Sprintf("%s:%d", layout.NodeAddress, port.NodePort), nil
-		}
-	}
-	return "", errors.New("Service sluice has no port http2")
-}
-
-// answers is nil once a host is answered with 200 through the gateways.
-func (w *world) answers(ctx context.Context, host string) error {
-	address, err := w.address(ctx)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
-	if err != nil {
-		return err
-	}
-	request.Host = host
-	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", host, response.Status)
-	}
-	return nil
 }

@@ -115,7 +115,7 @@ func (c *Cluster) NodeReady(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return condition(node, "Ready")
+	return Condition(node, "Ready")
 }
 
 // Available is nil once every Deployment of a namespace has all its replicas, of its
@@ -143,8 +143,8 @@ func (c *Cluster) Available(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// condition is nil when an object has a condition, true, of its latest generation.
-func condition(object *unstructured.Unstructured, kind string) error {
+// Condition is nil when an object has a condition, true, of its latest generation.
+func Condition(object *unstructured.Unstructured, kind string) error {
 	name := object.GetKind() + " " + object.GetName()
 	if observed, found, err := unstructured.NestedInt64(object.Object, "status", "observedGeneration"); err == nil && found && observed < object.GetGeneration() {
 		return fmt.Errorf("%s: generation %d seen of %d", name, observed, object.GetGeneration())

@@ -53,7 +53,7 @@ func TestConditions(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := ""
-		if err := condition(objects[0], "Ready"); err != nil {
+		if err := Condition(objects[0], "Ready"); err != nil {
 			found = err.Error()
 		}
 		if found != tried.want {

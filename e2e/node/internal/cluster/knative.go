@@ -213,7 +213,7 @@ func (c *Cluster) ApplyKnative(ctx context.Context, knative Knative) (int, error
 			if err != nil {
 				return err
 			}
-			return condition(definition, "Established")
+			return Condition(definition, "Established")
 		})
 		if err != nil {
 			return 0, err

@@ -278,7 +278,7 @@ func (p prover) seeRevision(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return name + " ready", condition(configuration, "Ready")
+	return name + " ready", Condition(configuration, "Ready")
 }
 
 // deleteProofs asks for the namespaces of all proofs to go, and does not wait.

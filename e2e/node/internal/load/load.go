@@ -7,6 +7,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -25,8 +26,11 @@ const (
 
 // Options of one stream of requests.
 type Options struct {
-	// Address is where to connect, "198.18.0.1:31080".
+	// Address is where to connect, "198.18.0.1:31080". Left out, each connection goes to
+	// where the name of its host leads, port 80.
 	Address string
+	// DNS is the server that is asked for such names, "198.19.0.10:53".
+	DNS string
 	// Hosts are asked for in turn.
 	Hosts []string
 	// Rate in requests a second.
@@ -72,6 +76,13 @@ func (t Tally) String() string {
 	return fmt.Sprintf("%d lost of %d, slowest %d ms", t.Failed, t.Sent, t.Slowest.Milliseconds())
 }
 
+// Resolver asks one server, and remembers no answer.
+func Resolver(server string) *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, server)
+	}}
+}
+
 // Load is a stream of requests that flows until it is stopped.
 type Load struct {
 	options Options
@@ -84,13 +95,13 @@ type Load struct {
 
 // Start sends until Stop.
 func Start(options Options) *Load {
-	dialer := &net.Dialer{Timeout: patience}
+	dialer := &net.Dialer{Timeout: patience, Resolver: Resolver(options.DNS)}
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Load{
 		options: options,
 		client: &http.Client{Timeout: patience, Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, network, options.Address)
+			DialContext: func(ctx context.Context, network, named string) (net.Conn, error) {
+				return dialer.DialContext(ctx, network, cmp.Or(options.Address, named))
 			},
 			DisableKeepAlives:   options.Fresh,
 			MaxIdleConnsPerHost: 100,
@@ -100,6 +111,13 @@ func Start(options Options) *Load {
 	}
 	go l.flow(ctx)
 	return l
+}
+
+// Answered is how many requests were answered so far.
+func (l *Load) Answered() int {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.tally.Answered
 }
 
 // Stop sends no more, waits for what is under way, and tells.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // serve answers with a status that the number of the request decides.
@@ -55,6 +57,73 @@ func TestOneThatIsLostIsSeen(t *testing.T) {
 	if err := tally.Lost(); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("found %v, expected the status of the one that was lost", err)
 	}
+}
+
+// A name leads elsewhere from one connection to the next, as when a Service of the
+// cluster is another's name.
+func TestEachConnectionGoesWhereItsNameLeadsThen(t *testing.T) {
+	address, _, enough := serve(t, func(int64) int { return http.StatusOK })
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	server := nameServer(t, func() [4]byte {
+		asked.Add(1)
+		return [4]byte{127, 0, 0, 1}
+	})
+	load := Start(Options{Hosts: []string{"a.test:" + port}, DNS: server, Rate: 500, Fresh: true})
+	<-enough
+	if load.Answered() == 0 {
+		t.Error("none is answered so far, but the server answered 50")
+	}
+	tally := load.Stop()
+	if err := tally.Lost(); err != nil {
+		t.Error(err)
+	}
+	// Connections that are opened at the same moment share one question.
+	if asked.Load() < 2 {
+		t.Errorf("the name was asked for %d times by %d connections", asked.Load(), tally.Answered)
+	}
+}
+
+// nameServer says of every name that it leads to one address.
+func nameServer(t *testing.T, leads func() [4]byte) string {
+	listener, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		packet := make([]byte, 512)
+		for {
+			length, from, err := listener.ReadFrom(packet)
+			if err != nil {
+				return
+			}
+			var message dnsmessage.Message
+			if err := message.Unpack(packet[:length]); err != nil {
+				t.Error(err)
+				return
+			}
+			question := message.Questions[0]
+			message.Response, message.Additionals = true, nil
+			if question.Type == dnsmessage.TypeA {
+				message.Answers = []dnsmessage.Resource{{
+					Header: dnsmessage.ResourceHeader{Name: question.Name, Class: question.Class},
+					Body:   &dnsmessage.AResource{A: leads()},
+				}}
+			}
+			answer, err := message.Pack()
+			if err == nil {
+				_, err = listener.WriteTo(answer, from)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	return listener.LocalAddr().String()
 }
 
 func TestAConnectionThatBreaksIsALoss(t *testing.T) {
