@@ -27,6 +27,10 @@ manifests: ## config/ as one manifest, target/sluice.yaml
 image: ## the container image of sluice as an OCI archive, target/sluice.tar; no Docker
 	hack/build-image sluice target/sluice.tar
 
+.PHONY: dist
+dist: ## release archives of sluice for other machines, target/dist, with sums and bills of materials
+	hack/make-dist
+
 .PHONY: cluster
 cluster: ## a real one-node Kubernetes with Knative Serving and Sluice; root, Debian, no Docker
 	hack/run-node up
