@@ -4,7 +4,9 @@
 //! has a rule of its own. Start at [`cli::run`].
 
 mod cli;
+#[cfg(unix)]
 mod serve;
+#[cfg(unix)]
 mod traces;
 
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+#[cfg(unix)]
 use sluice_gateway::Progress;
 use sluice_ir::{
     Action, Backend, Endpoints, Headers, Outcome, Plan, PlanChange, Rejection, ServicePort, Side,
@@ -350,6 +351,7 @@ fn split(split: &sluice_ir::Split) -> SplitView {
 }
 
 impl Event {
+    #[cfg(unix)]
     pub(crate) fn locating(step: &Progress) -> Self {
         let (message, bytes) = match step {
             Progress::Skipped { source, reason } => {

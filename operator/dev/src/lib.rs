@@ -18,23 +18,43 @@
 //! claim a host, one without a `creationTimestamp` counts as oldest (few manifests
 //! have one), so that namespace and name decide.
 //!
-//! Start at [`run`]; for files at [`translate`].
+//! To serve takes Unix, whose sockets Envoy and its companion speak by. Elsewhere
+//! files are read and translated, and nothing is served.
+//!
+//! Start at `run`; for files at [`translate`].
+
+#![cfg_attr(
+    not(unix),
+    allow(
+        dead_code,
+        reason = "what follows a folder's edits is there for who serves it"
+    )
+)]
 
 mod config;
+#[cfg(unix)]
 mod error;
 mod event;
 mod fault;
 mod folder;
+#[cfg(unix)]
 mod gateway;
 mod manifest;
 mod offline;
+#[cfg(unix)]
 mod pipeline;
+#[cfg(unix)]
 mod port;
+#[cfg(unix)]
 mod readiness;
+#[cfg(unix)]
 mod report;
+#[cfg(unix)]
 mod run;
+#[cfg(unix)]
 mod watch;
 
+#[cfg(unix)]
 pub use error::DevError;
 pub use event::{
     Event, GatewayState, Listen, PlanView, RejectionView, RouteView, RuleView, SplitView,
@@ -42,6 +62,9 @@ pub use event::{
 pub use fault::{Fault, FaultReason, Severity};
 pub use folder::{MAX_FILE_BYTES, MAX_FILES};
 pub use offline::{IngressView, Source, Translated, read_stream, sources, translate};
+#[cfg(unix)]
 pub use port::Ports;
+#[cfg(unix)]
 pub use report::Screen;
+#[cfg(unix)]
 pub use run::{DevOptions, Stop, run};

@@ -8,19 +8,26 @@ mod called;
 mod check;
 mod cluster;
 mod completions;
+#[cfg(unix)]
 mod dev;
+#[cfg(unix)]
 mod exec_bound;
 mod exit;
 mod explain;
+#[cfg(unix)]
 mod gateway;
 mod install;
 mod lint;
 mod man;
 mod migrate;
+#[cfg(unix)]
 mod operator;
 mod progress;
+#[cfg(unix)]
 mod signals;
 mod status;
+#[cfg(not(unix))]
+mod takes_unix;
 mod translate;
 mod uninstall;
 mod upgrade;
@@ -37,6 +44,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+#[cfg(unix)]
 use crate::traces;
 
 /// What Envoy and its supervision warn of is shown as events; a request that failed
@@ -61,13 +69,16 @@ enum Command {
     Bundle(bundle::Args),
     Check(check::Args),
     Completions(completions::Args),
+    #[cfg(unix)]
     Dev(dev::Args),
     Explain(explain::Args),
+    #[cfg(unix)]
     Gateway(gateway::Args),
     Install(install::Args),
     Lint(lint::Args),
     Man(man::Args),
     Migrate(migrate::Args),
+    #[cfg(unix)]
     Operator(operator::Args),
     Status(status::Args),
     Translate(translate::Args),
@@ -75,8 +86,12 @@ enum Command {
     Upgrade(upgrade::Args),
     Version(version::Args),
     Why(why::Args),
+    #[cfg(unix)]
     #[command(name = exec_bound::NAME, hide = true)]
     ExecBound(exec_bound::Args),
+    #[cfg(not(unix))]
+    #[command(flatten)]
+    TakesUnix(takes_unix::Command),
 }
 
 /// Parses the command line and does what it says.
@@ -86,26 +101,30 @@ pub(crate) fn run() -> ExitCode {
     let Cli { log_level, command } = parsed
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .unwrap_or_else(|error| error.exit());
-    let (exporting, traces) = traces::layer();
     let shown = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(wants_colour(&io::stderr()))
         .with_filter(log_level);
-    tracing_subscriber::registry()
-        .with(exporting)
-        .with(shown)
-        .init();
+    let registry = tracing_subscriber::registry();
+    #[cfg(unix)]
+    let (exporting, traces) = traces::layer();
+    #[cfg(unix)]
+    let registry = registry.with(exporting);
+    registry.with(shown).init();
     let outcome = match command {
         Command::Bundle(args) => bundle::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::run(&args, line),
+        #[cfg(unix)]
         Command::Dev(args) => dev::run(args),
         Command::Explain(args) => explain::run(args),
+        #[cfg(unix)]
         Command::Gateway(args) => gateway::run(args),
         Command::Install(args) => install::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Man(args) => man::run(&args, line),
         Command::Migrate(args) => migrate::run(&args),
+        #[cfg(unix)]
         Command::Operator(args) => operator::run(args, traces),
         Command::Status(args) => status::run(&args),
         Command::Translate(args) => translate::run(&args),
@@ -113,7 +132,10 @@ pub(crate) fn run() -> ExitCode {
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Why(args) => why::run(&args),
+        #[cfg(unix)]
         Command::ExecBound(args) => exec_bound::run(args),
+        #[cfg(not(unix))]
+        Command::TakesUnix(command) => takes_unix::run(&command),
     };
     outcome.unwrap_or_else(|error| {
         // Nowhere is left to complain if this fails.
