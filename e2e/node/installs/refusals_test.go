@@ -6,17 +6,26 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // TestRefusals: each is a sentence that names the thing, and an exit code, and nothing
 // in the cluster is touched. The node reaches no network, so none of them needs one.
 func TestRefusals(t *testing.T) {
 	w := open(t)
+	// Whoever may read all that is there, and write nothing.
+	const reader = "reader@example.com"
+	w.kubectl("create", "clusterrolebinding", reader, "--clusterrole=view", "--user="+reader)
+	t.Cleanup(func() {
+		w.must(w.typed.RbacV1().ClusterRoleBindings().Delete(context.Background(), reader, metav1.DeleteOptions{}))
+	})
 	before, err := w.take(t.Context())
 	w.must(err)
 	nowhere := filepath.Join(t.TempDir(), "nowhere")
@@ -36,7 +45,8 @@ contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
 	}{
 		{"wrong context", unreachable, []string{`"elsewhere"`, "it has"}, w.install("--context", "elsewhere")},
 		{"no cluster", unreachable, []string{"127.0.0.1:9"}, w.install("--kubeconfig", nowhere)},
-		{"no permission", problems, []string{"nobody@example.com", "create", "customresourcedefinitions"}, w.install("--as", "nobody@example.com")},
+		{"no permission to read", problems, []string{"nobody@example.com", "cannot get", "sluice-inventory", "ask whoever"}, w.install("--as", "nobody@example.com")},
+		{"no permission to write", problems, []string{reader + " may not create", "ask whoever"}, w.install("--as", reader)},
 		{"no version", usage, []string{"no.9.9", "1.23.0"}, []string{"install", "knative", "--knative-version", "no.9.9"}},
 		{"version that is not to be had", problems, []string{"9.9.9", "--bundle"}, []string{"install", "knative", "--knative-version", "9.9.9"}},
 		{"tampered bundle", problems, []string{"serving-core.yaml", "sha256"}, w.installFrom("--bundle", w.tampered())},

@@ -3,6 +3,12 @@
 package installs
 
 import (
+	"context"
+	"errors"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sluice/e2e/node/internal/cluster"
 	"sluice/e2e/node/internal/load"
 )
 
@@ -35,6 +41,41 @@ func upgraded(w *world, _ snapshot) {
 	w.row("%s in %.0f s; back, %s in %.0f s", tally, there.took.Seconds(), again, back.took.Seconds())
 }
 
+// cutOff is an upgrade that is killed while it holds the rollout at its first gateway, with
+// traffic: the same again goes on from there.
+func cutOff(w *world, _ snapshot) {
+	next := []string{"upgrade", "--sluice-image", w.next, "--envoy-image", w.envoy}
+	gateways := w.typed.AppsV1().Deployments(cluster.ProductNamespace)
+	held := func(ctx context.Context) (bool, error) {
+		found, err := gateways.Get(ctx, "sluice-gateway", metav1.GetOptions{})
+		return err == nil && found.Spec.Paused, err
+	}
+	var again outcome
+	tally := w.during(outside("steady"), func() {
+		alive, kill := context.WithCancel(w.Context())
+		ended := make(chan outcome)
+		go func() { ended <- w.run(alive, next...) }()
+		w.until("the rollout is held", func(ctx context.Context) error {
+			if is, err := held(ctx); err != nil || is {
+				return err
+			}
+			return errors.New("it is not paused")
+		})
+		kill()
+		if result := <-ended; result.exit != -1 {
+			w.Fatalf("it had ended with %d before it was killed", result.exit)
+		}
+		again = w.wants(well, []string{"first gateway", "answers 200", "one by one"}, next...)
+	})
+	w.must(tally.Lost())
+	if is, err := held(w.Context()); err != nil || is {
+		w.Errorf("the rollout is held for good: %v", err)
+	}
+	w.wants(well, []string{"runs again"}, "upgrade", "--rollback")
+	w.wants(well, []string{"nothing to do"}, w.install()...)
+	w.row("again after it was killed, whole after %.0f s, %s", again.took.Seconds(), tally)
+}
+
 // takenBack is an upgrade to an image that nobody has, with traffic.
 func takenBack(w *world, _ snapshot) {
 	host := outside("steady")
@@ -45,7 +86,7 @@ func takenBack(w *world, _ snapshot) {
 	})
 	w.must(tally.Lost())
 	bad := w.during(host, func() {
-		w.wants(problems, []string{"envoy-that-nobody-has", "first gateway", "taken back"},
+		w.wants(problems, []string{"envoy-that-nobody-has", "no gateway of the new build", "taken back"},
 			"upgrade", "--sluice-image", w.sluice, "--envoy-image", "local.dev/envoy-that-nobody-has:1", "--timeout", "30")
 	})
 	w.must(bad.Lost())

@@ -216,9 +216,14 @@ pub enum InstallError {
 
 impl InstallError {
     pub(crate) fn refused(object: &Reference, error: &kube::Error) -> Self {
+        let mut what = told(error);
+        // The API server's own, not a webhook's, which forbids for reasons of its own.
+        if what.contains(" is forbidden: User ") {
+            what.push_str("; ask whoever runs the cluster for the right, or name another user's kubeconfig by --kubeconfig");
+        }
         Self::Refused {
             object: object.to_string(),
-            what: told(error),
+            what,
         }
     }
 

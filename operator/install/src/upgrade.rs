@@ -5,13 +5,13 @@
 //! the others still are as they were; then the others, one by one, each drained. Whatever
 //! fails on the way is taken back to the build before.
 
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
-use crate::error::told;
 use crate::install::{Event, Prepared, Step, Tell, apply, store};
 use crate::inventory::{Build, Inventory};
 use crate::manifest::{Object, Reference};
@@ -138,9 +138,8 @@ async fn bring(
     for gateway in gateways {
         let mut step = Step::begin("first gateway", tell);
         let reference = gateway.reference.clone();
-        let last = newest(cluster).await?.map(|pod| name(&pod));
         apply(cluster, vec![gateway], deadline).await?;
-        let Some(pod) = first_of(cluster, &reference, last, deadline).await? else {
+        let Some(pod) = first_of(cluster, &reference, deadline).await? else {
             step.done("no pod had to be replaced".to_owned());
             continue;
         };
@@ -165,7 +164,6 @@ fn is_gateway(object: &Reference) -> bool {
 async fn first_of(
     cluster: &Cluster,
     reference: &Reference,
-    last: Option<String>,
     deadline: Deadline,
 ) -> Result<Option<String>, InstallError> {
     let what = format!("{reference} makes no pod of the new build");
@@ -189,15 +187,14 @@ async fn first_of(
     pause(cluster, true).await?;
     deadline
         .until("no gateway of the new build is ready", || async {
-            Ok(match newest(cluster).await? {
-                Some(pod) if Some(name(&pod)) != last => {
-                    unready(&pod).map(|why| format!("pod {}: {why}", name(&pod)))
-                }
-                _ => Some("its pod is not there yet".to_owned()),
+            Ok(match of_newest_build(cluster, reference).await? {
+                Some(pod) => unready(&pod).map(|why| format!("pod {}: {why}", name(&pod))),
+                None => Some("its pod is not there yet".to_owned()),
             })
         })
         .await?;
-    Ok(newest(cluster).await?.map(|pod| name(&pod)))
+    let pod = of_newest_build(cluster, reference).await?;
+    Ok(pod.map(|pod| name(&pod)))
 }
 
 fn number(found: &Value, pointer: &str) -> i64 {
@@ -232,22 +229,37 @@ async fn pause(cluster: &Cluster, paused: bool) -> Result<(), InstallError> {
     patched.map_err(|error| InstallError::refused(&reference, &error))
 }
 
-/// The gateway's pod that was made last.
-async fn newest(cluster: &Cluster) -> Result<Option<Pod>, InstallError> {
+/// A pod of the template that a Deployment has now, which may be there since an upgrade
+/// that was cut off. Its ReplicaSet is the one with the Deployment's own revision.
+async fn of_newest_build(
+    cluster: &Cluster,
+    reference: &Reference,
+) -> Result<Option<Pod>, InstallError> {
+    const REVISION: &str = "deployment.kubernetes.io/revision";
+    const TEMPLATE: &str = "pod-template-hash";
+    let refused = |error| InstallError::refused(reference, &error);
+    let all = ListParams::default().labels("app=sluice-gateway");
+    let sets: Api<ReplicaSet> = Api::namespaced(cluster.client.clone(), product::NAMESPACE);
+    let deployment = cluster.get(reference).await?;
+    let revision = deployment
+        .as_ref()
+        .and_then(|found| found.pointer("/metadata/annotations")?.get(REVISION)?.as_str());
+    let sets = sets.list_metadata(&all).await.map_err(refused)?;
+    let newest = sets.items.into_iter().find(|set| {
+        revision.is_some() && set.annotations().get(REVISION).map(String::as_str) == revision
+    });
+    let Some(template) = newest.and_then(|set| set.labels().get(TEMPLATE).cloned()) else {
+        return Ok(None);
+    };
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), product::NAMESPACE);
-    let found = pods
-        .list(&ListParams::default().labels("app=sluice-gateway"))
-        .await;
-    let found = found.map_err(|error| InstallError::Request {
-        address: product::NAMESPACE.to_owned(),
-        host: "pods of sluice-gateway".to_owned(),
-        what: told(&error),
-    })?;
-    Ok(found
+    let pods = pods
+        .list(&all.labels(&format!("app=sluice-gateway,{TEMPLATE}={template}")))
+        .await
+        .map_err(refused)?;
+    Ok(pods
         .items
         .into_iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0)))
+        .find(|pod| pod.metadata.deletion_timestamp.is_none()))
 }
 
 fn name(pod: &Pod) -> String {

@@ -12,7 +12,7 @@ use tonic::{Status, Streaming};
 
 use super::fallback::Fallback;
 use super::snoop::Snoop;
-use super::upstream::{Choice, Upstream};
+use super::upstream::{ASK_BOUND, Choice, Upstream};
 use super::{IN_TRANSIT, Shared};
 
 /// How long an Envoy that has just connected waits for an operator before it is
@@ -81,13 +81,19 @@ impl Session {
             let chosen = self.choice.borrow_and_update().clone();
             if let Some(upstream) = chosen {
                 let (sender, requests) = mpsc::channel(IN_TRANSIT);
-                match upstream.stream(ReceiverStream::new(requests)).await {
-                    Ok(responses) => return (upstream, sender, responses),
-                    Err(status) => {
-                        tracing::warn!(operator = %upstream.address, error = status.message(), "cannot open a stream");
-                        self.shared.lost.notify_one();
-                    }
-                }
+                // A replica whose node is gone says nothing at all, and TCP by itself
+                // waits for it for minutes.
+                let opened = tokio::select! {
+                    opened = timeout(ASK_BOUND, upstream.stream(ReceiverStream::new(requests))) => opened,
+                    Ok(()) = self.choice.changed() => continue,
+                };
+                let error = match opened {
+                    Ok(Ok(responses)) => return (upstream, sender, responses),
+                    Ok(Err(status)) => status.message().to_owned(),
+                    Err(_) => format!("no answer within {ASK_BOUND:?}"),
+                };
+                tracing::warn!(operator = %upstream.address, error, "cannot open a stream");
+                self.shared.lost.notify_one();
             }
             if self.choice.changed().await.is_err() {
                 // Whoever chooses is gone; so is this process, soon.
@@ -171,7 +177,7 @@ impl Session {
     ) -> &'static str {
         let mut fallback = Fallback::new(known);
         let envoy = self.envoy.clone();
-        // Kept over the rounds: a replica that is slow to answer is yet awaited.
+        // Kept over the rounds: requests of Envoy's must not begin it anew each time.
         let open = self.open();
         tokio::pin!(open);
         loop {

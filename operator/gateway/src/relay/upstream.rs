@@ -22,8 +22,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-/// How long one replica may take to say whether it leads.
-const ASK_BOUND: Duration = Duration::from_secs(2);
+/// How long one replica may take to say whether it leads, or to take a stream.
+pub(super) const ASK_BOUND: Duration = Duration::from_secs(2);
 /// How often a leader is looked for while the replica in use is none.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How long to wait after nobody answered.

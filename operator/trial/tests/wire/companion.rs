@@ -18,7 +18,7 @@ use sluice_trial::line::{Ask, Line, Mode, Target};
 use sluice_trial::manifest;
 use sluice_trial::server::Server;
 use sluice_xds::{Admission, Fleet, Node, Publisher, Settings, serve_incoming};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -135,6 +135,25 @@ impl Operator {
         self.enrolment.abort();
         self.stop.send(()).unwrap();
         self.streams.await.unwrap();
+    }
+}
+
+/// The way to an operator, until its node is gone: whoever connects then hears nothing,
+/// not even that nobody is there.
+async fn way(from: TcpListener, to: SocketAddr, gone: watch::Receiver<bool>) {
+    while let Ok((mut near, _)) = from.accept().await {
+        let mut gone = gone.clone();
+        tokio::spawn(async move {
+            if !*gone.borrow() {
+                let mut far = TcpStream::connect(to).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
+                    _ = gone.wait_for(|gone| *gone) => return,
+                }
+            }
+            let _silent = near;
+            std::future::pending::<()>().await;
+        });
     }
 }
 
@@ -304,6 +323,40 @@ async fn the_replica_that_leads_has_the_stream_and_passes_it_on() {
         get(edge.external_http, "led.example.com", "/").await.status,
         200
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_gone_without_a_word_holds_no_gateway_up() {
+    let Some(envoy) = envoy() else { return };
+    let [backend] = backends(["b"]).await;
+    let mut manifests = service("b", &[backend.address()]);
+    manifests.push(simple("held", "held.example.com", "b"));
+    let place = Place::new().unwrap();
+    let servers = ["one.sock", "two.sock"].map(|name| world(&place, name, &manifests));
+    let authority = Authority::generate(Timestamp::now()).unwrap();
+    let ports = OperatorPorts::take();
+    let behind = Ipv4Addr::new(127, 0, 0, 3);
+    let _first = Operator::start(behind, &ports, &authority, servers[0].publisher(), true);
+    let (go, gone) = watch::channel(false);
+    let ways = [ports.xds, ports.enrolment].map(|port| {
+        let from = OperatorPorts::listen(Ipv4Addr::LOCALHOST, port);
+        tokio::spawn(way(from, SocketAddr::from((behind, port)), gone.clone()))
+    });
+    let hosts = "127.0.0.1,127.0.0.2";
+    let _companion = Companion::start(place.folder(), hosts, &ports, authority.bundle_pem());
+    let gateway = Gateway::start(&envoy, place).await.unwrap();
+    gateway.ready().await.unwrap();
+
+    let second = Ipv4Addr::new(127, 0, 0, 2);
+    let _second = Operator::start(second, &ports, &authority, servers[1].publisher(), true);
+    go.send_replace(true);
+    eventually("the gateway at the other replica", async || {
+        node(&servers[1].fleet()).is_some()
+    })
+    .await;
+    for way in ways {
+        way.abort();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
