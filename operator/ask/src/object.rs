@@ -93,6 +93,22 @@ impl Object {
         })
     }
 
+    /// How far it is, in few words: those of the condition without its message, which is
+    /// told once, with the cause.
+    pub(crate) fn word(&self) -> String {
+        match self.condition("Ready") {
+            Some(ready) if self.going().is_none() && self.is_observed() => {
+                let message = if ready.reason.is_empty() {
+                    ready.message
+                } else {
+                    ""
+                };
+                Condition { message, ..ready }.told()
+            }
+            _ => self.told(),
+        }
+    }
+
     /// How far it is: `Ready`, or the reason and the message of its condition.
     pub(crate) fn told(&self) -> String {
         if self.going().is_some() {

@@ -44,6 +44,9 @@ pub struct Gateway {
     /// Of its pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The version of its Envoy, as that said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envoy: Option<String>,
     /// The worst of its types.
     pub state: GatewayState,
     /// As Kubernetes has it.

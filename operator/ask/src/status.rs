@@ -115,7 +115,9 @@ impl Status {
         let pod = gateway.name.rsplit('/').next().unwrap_or_default();
         let build = self.builds.get(pod).cloned().unwrap_or_default();
         cells.push(build.version.unwrap_or_else(|| "unknown".to_owned()));
-        cells.push(build.envoy.unwrap_or_else(|| "unknown".to_owned()));
+        // Its image says it where there is no stream.
+        let envoy = gateway.envoy.clone().or(build.envoy);
+        cells.push(envoy.unwrap_or_else(|| "unknown".to_owned()));
         cells
     }
 

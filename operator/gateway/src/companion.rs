@@ -145,6 +145,7 @@ pub async fn run(
     let node = Node {
         id: format!("{}/{}", options.namespace, options.pod),
         cluster: CLUSTER.to_owned(),
+        ..Node::default()
     };
     let relay = Relay::new(node, files, choice, lost)?;
     let admin = Admin::new(places.admin);

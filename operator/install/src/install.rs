@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::bundle::Knative;
@@ -266,6 +266,12 @@ pub async fn install(
             .collect();
         let count = changed.len();
         apply(cluster, changed, deadline).await?;
+        for (deployment, replicas) in least(component, &plan) {
+            let patched = cluster
+                .merge(&deployment, &json!({"spec": {"replicas": replicas}}))
+                .await;
+            patched.map_err(|error| InstallError::refused(&deployment, &error))?;
+        }
         established(cluster, &component.objects, deadline).await?;
         let mut outcome = format!("{count} of {} objects applied", component.objects.len());
         if options.wait && available(cluster, &component.objects, deadline).await? > 0 {
@@ -292,6 +298,37 @@ pub async fn install(
         });
     }
     settle(cluster, options, &mut inventory, deadline, tell).await
+}
+
+/// Deployments that are made here, with the replicas that their autoscaler will want at
+/// least. It says so some seconds later, and until then there would be one of each.
+fn least(component: &Component, plan: &Plan) -> Vec<(Reference, u64)> {
+    let made = |reference: &Reference| {
+        plan.objects
+            .iter()
+            .any(|line| line.object == *reference && line.change == Change::Create)
+    };
+    let scalers = component
+        .objects
+        .iter()
+        .filter(|object| object.reference.kind == "HorizontalPodAutoscaler");
+    let wanted = scalers.filter_map(|scaler| {
+        let spec = scaler.body.get("spec")?;
+        let target = spec.pointer("/scaleTargetRef/name")?.as_str()?;
+        let deployment = component.objects.iter().find(|object| {
+            let is = &object.reference;
+            is.kind == "Deployment"
+                && is.name == target
+                && is.namespace == scaler.reference.namespace
+        })?;
+        Some((
+            deployment.reference.clone(),
+            spec.get("minReplicas")?.as_u64()?,
+        ))
+    });
+    wanted
+        .filter(|(reference, least)| *least > 1 && made(reference))
+        .collect()
 }
 
 /// What can be done once the gateways run: address, domain, a request.
@@ -497,4 +534,41 @@ pub fn printed(knative: Option<&Knative>, options: &Options) -> Result<Vec<Objec
 
 fn is_map(reference: &Reference, name: &str) -> bool {
     reference.kind == "ConfigMap" && reference.name == name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::read;
+
+    #[test]
+    fn what_is_made_begins_with_as_many_as_its_autoscaler_wants() {
+        let manifest = |kind: &str, rest: &str| {
+            format!("{{apiVersion: a/v1, kind: {kind}, metadata: {{name: g, namespace: n}}{rest}}}")
+        };
+        let scaler = ", spec: {minReplicas: 2, scaleTargetRef: {kind: Deployment, name: g}}";
+        let text = format!(
+            "{}\n---\n{}",
+            manifest("Deployment", ""),
+            manifest("HorizontalPodAutoscaler", scaler)
+        );
+        let objects = read(&text, "g.yaml").unwrap();
+        let deployment = objects[0].reference.clone();
+        let component = Component {
+            name: "sluice",
+            objects,
+        };
+        let plan = |change| Plan {
+            objects: vec![Line {
+                component: "sluice",
+                object: deployment.clone(),
+                change,
+            }],
+            ..Plan::default()
+        };
+        let made = least(&component, &plan(Change::Create));
+        assert_eq!(made, [(deployment.clone(), 2)]);
+        // One that is there is the autoscaler's alone.
+        assert!(least(&component, &plan(Change::None)).is_empty());
+    }
 }

@@ -241,9 +241,12 @@ async fn of_newest_build(
     let all = ListParams::default().labels("app=sluice-gateway");
     let sets: Api<ReplicaSet> = Api::namespaced(cluster.client.clone(), product::NAMESPACE);
     let deployment = cluster.get(reference).await?;
-    let revision = deployment
-        .as_ref()
-        .and_then(|found| found.pointer("/metadata/annotations")?.get(REVISION)?.as_str());
+    let revision = deployment.as_ref().and_then(|found| {
+        found
+            .pointer("/metadata/annotations")?
+            .get(REVISION)?
+            .as_str()
+    });
     let sets = sets.list_metadata(&all).await.map_err(refused)?;
     let newest = sets.items.into_iter().find(|set| {
         revision.is_some() && set.annotations().get(REVISION).map(String::as_str) == revision

@@ -22,6 +22,8 @@ pub struct Fleet {
 pub struct Node {
     /// `node.id` of its first request.
     pub id: String,
+    /// The version of its Envoy, `1.40.0`, if it said one.
+    pub envoy: Option<String>,
     /// The newest revision of which this gateway acknowledged (or refused) all
     /// that was due to it. `None` until it asked for clusters, listeners and
     /// scopes. Never goes back while the stream lives.

@@ -6,6 +6,7 @@
 //! transport's buffer, whatever the number of gateways.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -90,6 +91,41 @@ pub struct Node {
     /// The fleet it belongs to.
     #[prost(string, tag = "2")]
     pub cluster: String,
+    /// Which Envoy it is.
+    #[prost(message, optional, tag = "8")]
+    pub user_agent_build_version: Option<BuildVersion>,
+}
+
+/// `envoy.config.core.v3.BuildVersion`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BuildVersion {
+    /// Its number.
+    #[prost(message, optional, tag = "1")]
+    pub version: Option<SemanticVersion>,
+}
+
+/// `envoy.type.v3.SemanticVersion`, by itself `1.40.0`.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct SemanticVersion {
+    /// `1`.
+    #[prost(uint32, tag = "1")]
+    pub major_number: u32,
+    /// `40`.
+    #[prost(uint32, tag = "2")]
+    pub minor_number: u32,
+    /// `0`.
+    #[prost(uint32, tag = "3")]
+    pub patch: u32,
+}
+
+impl fmt::Display for SemanticVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}.{}.{}",
+            self.major_number, self.minor_number, self.patch
+        )
+    }
 }
 
 /// `google.rpc.Status`.

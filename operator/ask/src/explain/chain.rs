@@ -24,7 +24,7 @@ pub(super) fn steps(gathered: &Gathered) -> Vec<Step> {
     let subject = &gathered.subject;
     match &gathered.ksvc {
         Some(ksvc) => {
-            chain.add(0, format!("ksvc {}: {}", ksvc.key(), ksvc.told()));
+            chain.add(0, format!("ksvc {}: {}", ksvc.key(), ksvc.word()));
             of_revisions(gathered, &mut chain);
         }
         None if subject.kind == SubjectKind::Ksvc => chain.add(0, format!("{subject}: not there")),
@@ -35,7 +35,7 @@ pub(super) fn steps(gathered: &Gathered) -> Vec<Step> {
         let url = if url.is_empty() { "no URL yet" } else { url };
         chain.add(
             1,
-            format!("route {}: {}, {url}", route.name(), route.told()),
+            format!("route {}: {}, {url}", route.name(), route.word()),
         );
         for target in route.list("/status/traffic") {
             chain.add(2, traffic(target));
@@ -54,7 +54,7 @@ pub(super) fn steps(gathered: &Gathered) -> Vec<Step> {
 fn of_revisions(gathered: &Gathered, chain: &mut Chain) {
     if let Some(configuration) = &gathered.configuration {
         let name = configuration.name();
-        chain.add(1, format!("configuration {name}: {}", configuration.told()));
+        chain.add(1, format!("configuration {name}: {}", configuration.word()));
     }
     for revision in &gathered.revisions {
         let replicas = revision
@@ -70,7 +70,7 @@ fn of_revisions(gathered: &Gathered, chain: &mut Chain) {
             (pods, _) => format!("{pods} pods"),
         };
         let name = revision.name();
-        chain.add(2, format!("revision {name}: {}, {pods}", revision.told()));
+        chain.add(2, format!("revision {name}: {}, {pods}", revision.word()));
     }
 }
 
@@ -97,7 +97,7 @@ fn of_ingress(gathered: &Gathered, ingress: &Object, chain: &mut Chain) {
         format!(
             "ingress {}: {}, generation {generation}, class {class}",
             ingress.key(),
-            ingress.told()
+            ingress.word()
         ),
     );
     let Some(plan) = &gathered.plan else {

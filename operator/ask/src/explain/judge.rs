@@ -2,7 +2,7 @@
 //! follows from.
 
 use super::{CLASS, CLASS_KEY, Cause, Gathered, SubjectKind};
-use crate::object::Object;
+use crate::object::{Condition, Object};
 use crate::page::{Awaited, GatewayState, Plan};
 
 pub(super) fn causes(gathered: &Gathered) -> Vec<Cause> {
@@ -177,7 +177,12 @@ fn of_route(gathered: &Gathered, route: &Object, causes: &mut Vec<Cause>) {
         }
     }
     let provisioned = route.condition("CertificateProvisioned");
-    if let Some(provisioned) = provisioned.filter(|one| one.status != "True") {
+    // Before there is traffic nobody has looked at certificates, and says nothing of them.
+    let is_cause = |one: &Condition<'_>| {
+        one.status == "False"
+            || (one.status != "True" && (causes.is_empty() || !one.reason.is_empty()))
+    };
+    if let Some(provisioned) = provisioned.filter(is_cause) {
         causes.push(Cause {
             about: format!("{about} CertificateProvisioned"),
             why: provisioned.told(),
@@ -200,7 +205,7 @@ fn of_ingress(gathered: &Gathered, ingress: &Object, causes: &mut Vec<Cause>) {
         };
         let fix = match gathered.ksvc.as_ref().or(gathered.route.as_ref()) {
             Some(owner) => format!(
-                "kubectl -n {} annotate {} {} networking.knative.dev/ingress-class={CLASS} --overwrite",
+                "kubectl -n {} annotate {} {} {CLASS_KEY}={CLASS} --overwrite",
                 owner.namespace(),
                 if gathered.ksvc.is_some() {
                     "ksvc"

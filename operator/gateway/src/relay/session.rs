@@ -120,8 +120,9 @@ impl Session {
         let shared = &self.shared;
         let up = async {
             while let Ok(Some(mut request)) = requests.message().await {
-                if request.node.is_some() {
-                    request.node = Some(shared.node.clone());
+                if let Some(node) = &mut request.node {
+                    node.id.clone_from(&shared.node.id);
+                    node.cluster.clone_from(&shared.node.cluster);
                 }
                 snooping().on_request(&mut request, &mut shared.known());
                 shared.changed.notify_one();

@@ -40,6 +40,9 @@ struct Gateway {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
+    /// The version of its Envoy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    envoy: Option<String>,
     state: GatewayState,
     /// As Kubernetes has it.
     ready: bool,
@@ -121,6 +124,7 @@ fn gateway(
     Gateway {
         name: name.to_owned(),
         address: view.address.map(|address| address.to_string()),
+        envoy: node.and_then(|node| node.envoy.clone()),
         state: match node {
             None => GatewayState::Disconnected,
             // Before it asked for anything it holds nothing that is known.

@@ -371,6 +371,7 @@ fn a_gateway_is_synced_stale_nacked_or_not_there() {
     };
     let node = |id: &str, due: usize| Node {
         id: id.into(),
+        envoy: Some("1.40.0".to_owned()),
         acked: Some(Revision(8)),
         serving: true,
         kinds: [(Kind::Cluster, traffic(0)), (Kind::Scope, traffic(due))].into(),
@@ -432,7 +433,7 @@ fn a_gateway_is_synced_stale_nacked_or_not_there() {
     assert_eq!(
         page["gateways"][3],
         json!({
-            "name": "ns/synced", "address": "10.0.0.1", "state": "Synced", "ready": true,
+            "name": "ns/synced", "address": "10.0.0.1", "envoy": "1.40.0", "state": "Synced", "ready": true,
             "terminating": false, "required": true, "serving": true, "ackedRevision": 8,
             "types": { "CDS": of_type, "SRDS": of_type },
         })

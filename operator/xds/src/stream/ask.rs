@@ -19,6 +19,10 @@ impl Stream {
     pub fn on_request(&mut self, mut request: DeltaDiscoveryRequest, store: &mut Store) {
         if let Some(node) = &request.node {
             self.node.clone_from(&node.id);
+            let build = node.user_agent_build_version.as_ref();
+            if let Some(version) = build.and_then(|build| build.version) {
+                self.envoy = Some(version.to_string());
+            }
         }
         let Some(kind) = Kind::from_type_url(&request.type_url) else {
             tracing::warn!(type_url = request.type_url, "unknown resource type ignored");

@@ -64,6 +64,7 @@ const ESSENTIAL: [Kind; 3] = [Kind::Cluster, Kind::Listener, Kind::Scope];
 pub struct Stream {
     id: StreamId,
     node: String,
+    envoy: Option<String>,
     types: Subscriptions,
     scopes: Scopes,
     spellings: Spellings,
@@ -94,6 +95,7 @@ impl Stream {
         Self {
             id: store.open_stream(),
             node: String::new(),
+            envoy: None,
             types: Subscriptions::default(),
             scopes: Scopes::default(),
             spellings: Spellings::default(),
@@ -153,6 +155,7 @@ impl Stream {
     pub fn node(&self) -> Node {
         Node {
             id: self.node.clone(),
+            envoy: self.envoy.clone(),
             acked: self.acked.map(Revision),
             serving: self.types[Kind::RouteTable]
                 .held

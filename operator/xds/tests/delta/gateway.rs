@@ -92,6 +92,7 @@ impl Gateway {
             node: Some(Node {
                 id: self.id.clone(),
                 cluster: "sluice".to_owned(),
+                ..Node::default()
             }),
             type_url: kind.type_url().to_owned(),
             resource_names_subscribe: names.map(|(_, name)| name.clone()).collect(),

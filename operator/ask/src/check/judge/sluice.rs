@@ -72,7 +72,7 @@ fn gateways(facts: &Facts, findings: &mut Findings) {
         1 => findings.warning(
             "SLC0503",
             "1 gateway is ready: where it ends, nothing is served",
-            format!("kubectl -n {system} scale deployment/sluice-gateway --replicas=2"),
+            format!("kubectl -n {system} describe hpa sluice-gateway; its minReplicas is how many there are in a while"),
         ),
         many => findings.ok("SLC0503", format!("{many} gateways are ready")),
     }
