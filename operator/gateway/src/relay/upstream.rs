@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use sluice_identity::{Credentials, SERVER_NAME};
@@ -210,22 +210,21 @@ impl Seeker {
                 return None;
             }
         };
-        let asked = addresses
+        let mut asked: FuturesUnordered<_> = addresses
             .iter()
-            .map(|address| Upstream::ask(*address, &credentials));
+            .map(|address| async { (*address, Upstream::ask(*address, &credentials).await) })
+            .collect();
         let mut answered = Vec::new();
-        for (address, found) in addresses.iter().zip(join_all(asked).await) {
+        while let Some((address, found)) = asked.next().await {
             match found {
+                // The others need not answer: a node that is gone takes its time.
+                Ok(upstream) if upstream.leads => return Some(upstream),
                 Ok(upstream) => answered.push(upstream),
                 Err(reason) => {
                     tracing::warn!(operator = %address, reason, "a replica of the operator does not answer");
                 }
             }
         }
-        let leader = answered
-            .iter()
-            .position(|upstream| upstream.leads)
-            .unwrap_or(0);
-        (leader < answered.len()).then(|| answered.swap_remove(leader))
+        answered.into_iter().min_by_key(|upstream| upstream.address)
     }
 }
