@@ -18,7 +18,8 @@ fn run(program: &Path, arguments: &[&str]) -> Output {
     Command::new(program)
         .args(arguments)
         .env_remove("RUST_LOG")
-        .env("KUBECONFIG", "/nowhere/config")
+        .env_remove("KUBECONFIG")
+        .env("HOME", "/nowhere")
         .env_remove("KUBERNETES_SERVICE_HOST")
         .output()
         .unwrap()
@@ -142,6 +143,29 @@ fn who_asks_without_a_cluster_is_told_so_in_one_line() {
         assert_eq!((code, told.as_str()), (Some(3), ""), "{arguments:?}");
         assert!(said.starts_with("sluice: no cluster: "), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+/// To go on as the account of a pod would be to speak to another cluster.
+#[test]
+fn a_kubeconfig_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    fs::write(&file, "contexts: {").unwrap();
+    for path in [file.as_path(), Path::new("/nowhere/config")] {
+        let output = Command::new(SLUICE)
+            .arg("status")
+            .env("KUBECONFIG", path)
+            .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        let named = format!(
+            "sluice: reading the kubeconfig of $KUBECONFIG, {}: ",
+            path.display()
+        );
+        assert!(said.starts_with(&named), "{said}");
     }
 }
 

@@ -46,6 +46,7 @@ func TestInstalls(t *testing.T) {
 		{"an upgrade that cannot be is taken back", takenBack},
 		{"uninstall leaves the cluster as found", undone},
 		{"interrupted at ten random points", interrupted},
+		{"uninstall keeps users' kinds", keepsKinds},
 		{"beside a Knative that is there", beside},
 		{"a webhook that never comes up", deafWebhook},
 		{"a namespace that does not end", stuckNamespace},
@@ -173,6 +174,27 @@ func interrupted(w *world, empty snapshot) {
 	w.row("%d times killed, then whole after %.0f s; uninstalled, as found", killed, result.took.Seconds())
 }
 
+// keepsKinds is the uninstall that takes no user's object away, and then one that does.
+func keepsKinds(w *world, empty snapshot) {
+	w.wants(well, nil, w.install()...)
+	w.serve("kept", nil)
+	w.wants(well, []string{"kept: ", "services.serving.knative.dev"}, "uninstall", "--yes")
+	if _, err := w.any.Resource(services).Namespace(metav1.NamespaceDefault).Get(w.Context(), "kept", metav1.GetOptions{}); err != nil {
+		w.Error(err)
+	}
+	// Nothing that has a key, or runs.
+	secrets, err := w.typed.CoreV1().Secrets(cluster.ProductNamespace).List(w.Context(), metav1.ListOptions{})
+	w.must(err)
+	pods, err := w.typed.CoreV1().Pods(cluster.ProductNamespace).List(w.Context(), metav1.ListOptions{})
+	w.must(err)
+	if left := len(secrets.Items) + len(pods.Items); left > 0 {
+		w.Errorf("%d Secrets and pods are left", left)
+	}
+	result := w.wants(well, []string{"nothing stayed"}, "uninstall", "--purge", "--yes")
+	w.asFound(empty)
+	w.row("a Service stays with its kind; purged, as found, after %.0f s", result.took.Seconds())
+}
+
 // beside a Knative with settings of its own: they come back, and Knative stays.
 func beside(w *world, empty snapshot) {
 	w.kubectl("apply", "--server-side", "-f", filepath.Join(w.knative, "serving-crds.yaml"))
@@ -184,8 +206,12 @@ func beside(w *world, empty snapshot) {
 	w.must(err)
 
 	result := w.wants(well, []string{"adopted", "ingress.class", "stale.example.com"}, w.install()...)
-	w.served("beside")
+	w.serve("beside", nil)
 	w.must(w.isDefault(w.Context(), sluice))
+	// What asks for Sluice itself would be without an ingress.
+	w.kubectl("annotate", "ksvc", "beside", classAnnotation+"="+sluice.class)
+	w.wants(problems, []string{"default/beside", "--abandon"}, "uninstall", "--yes")
+	w.deleted("beside")
 	w.wants(well, nil, "uninstall", "--yes")
 	w.asFound(before)
 	w.row("installed after %.0f s; uninstalled, as found, the class too", result.took.Seconds())

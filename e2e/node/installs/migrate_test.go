@@ -142,6 +142,8 @@ func toSluice(w *world) {
 	w.wants(well, []string{steady, mapped, "4 would move"}, migrate(kourier, sluice, "--dry-run")...)
 	w.wants(problems, []string{asleep, "are left"}, migrate(kourier, sluice, "--finish")...)
 	w.wants(problems, []string{"nobody", steady}, migrate(kourier, sluice, "nobody")...)
+	w.wants(problems, []string{kourier.class, "koruier.ingress"}, "migrate", "--from", "koruier", "--finish")
+	w.must(w.isDefault(w.Context(), kourier))
 	w.must(w.by(w.Context(), kourier, all...))
 	w.must(w.unmarked(w.Context(), all...))
 

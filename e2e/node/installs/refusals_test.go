@@ -62,6 +62,21 @@ contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
 	}
 }
 
+// TestAnother: a Sluice that came in another way keeps its rights.
+func TestAnother(t *testing.T) {
+	w := open(t)
+	const name = "sluice-operator"
+	w.kubectl("create", "clusterrolebinding", name, "--clusterrole=view", "--serviceaccount=elsewhere:"+name)
+	t.Cleanup(func() {
+		w.must(w.typed.RbacV1().ClusterRoleBindings().Delete(context.Background(), name, metav1.DeleteOptions{}))
+	})
+	before, err := w.take(t.Context())
+	w.must(err)
+	w.wants(problems, []string{"ClusterRoleBinding " + name, "namespace elsewhere"}, w.install()...)
+	w.untouched(before)
+	w.row("named, and not touched")
+}
+
 // tampered is the bundle with one byte changed in a manifest.
 func (w *world) tampered() string {
 	w.Helper()

@@ -372,8 +372,8 @@ impl Cluster {
         listed.iter().map(|object| as_value(&any, object)).collect()
     }
 
-    /// All objects of a kind that no other owns, in every namespace; none where the API
-    /// server does not know the kind.
+    /// All objects of a kind that no other owns, in one namespace or in every; none where
+    /// the API server does not know the kind.
     ///
     /// # Errors
     /// [`InstallError::Refused`] names the kind.
@@ -381,18 +381,23 @@ impl Cluster {
         &self,
         version: &str,
         kind: &str,
+        namespace: Option<&str>,
     ) -> Result<Vec<Reference>, InstallError> {
         let any = Reference {
             api_version: version.to_owned(),
             kind: kind.to_owned(),
-            namespace: None,
+            namespace: namespace.map(str::to_owned),
             name: "*".to_owned(),
         };
         let listed = async {
             let Some((resource, _)) = self.kind(&any).await? else {
                 return Ok(Vec::new());
             };
-            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+            let client = self.client.clone();
+            let api: Api<DynamicObject> = match namespace {
+                Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+                None => Api::all_with(client, &resource),
+            };
             Ok(api.list_metadata(&ListParams::default()).await?.items)
         };
         let listed = listed

@@ -186,6 +186,38 @@ pub enum InstallError {
         /// The command that moves them.
         next: String,
     },
+    /// A migration that never was.
+    #[error(
+        "ConfigMap knative-serving/config-network ingress-class: found {found}, expected {from} or {to}; nothing has moved between these two, so there is nothing to end; name the ingress that is there by --from"
+    )]
+    NothingToEnd {
+        /// The class of all, as it is.
+        found: String,
+        /// The class that was left.
+        from: String,
+        /// The class that was come to.
+        to: String,
+    },
+    /// Objects that ask for Sluice by name, where Sluice is to go and they stay.
+    #[error(
+        "{count} objects ask for Sluice by name, {first} first, and would have no ingress; move them: sluice migrate --from sluice --to kourier, or whichever is there; or leave them so, by --abandon"
+    )]
+    StillServed {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// A Sluice that no inventory lists.
+    #[error(
+        "ClusterRoleBinding {name}: found one for namespace {namespace}, which `sluice install` did not make; go on the way it was installed, as with Helm or kubectl, or take it away first"
+    )]
+    Another {
+        /// `sluice-operator`.
+        name: String,
+        /// Whose operators have its rights.
+        namespace: String,
+    },
     /// An upgrade did not come to its end, and what was there before is there again.
     #[error("{why}; the upgrade was taken back, and {version} runs as before")]
     TakenBack {

@@ -84,6 +84,14 @@ pub struct Prepared {
     pub(crate) inventory: Inventory,
 }
 
+impl Prepared {
+    /// True where nothing is to be done, and what is there came to run.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.plan.is_empty() && self.inventory.proven
+    }
+}
+
 /// What is there at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -111,6 +119,7 @@ pub async fn prepare(
     let all = components.iter().flat_map(|component| &component.objects);
     let all = all.map(|object| &object.reference);
     cluster.may(&["create", "patch"], all).await?;
+    survey.another(cluster).await?;
 
     let mut inventory = survey.inventory.clone().unwrap_or_default();
     let mut plan = Plan::default();
@@ -291,6 +300,8 @@ pub async fn install(
         step.done(listed(&plan.settings));
     }
     if !options.wait {
+        // Whether it comes to run is for whoever does not wait to see.
+        prove(cluster, &mut inventory).await?;
         return Ok(Installed {
             url: None,
             address: None,
@@ -374,12 +385,22 @@ async fn settle(
         let mut step = Step::begin("request", tell);
         step.done(request::prove(cluster, &address, deadline).await?);
     }
+    prove(cluster, inventory).await?;
     let domain = domain.map(|domain| domain.name);
     Ok(Installed {
         url: domain.as_ref().map(|domain| url(domain, &address)),
         address: Some(address.to_string()),
         domain,
     })
+}
+
+/// Notes that what was applied runs: from now on it is a way back.
+async fn prove(cluster: &Cluster, inventory: &mut Inventory) -> Result<(), InstallError> {
+    if inventory.proven {
+        return Ok(());
+    }
+    inventory.proven = true;
+    store(cluster, inventory).await
 }
 
 fn url(domain: &str, address: &Address) -> String {

@@ -31,13 +31,20 @@ pub struct Inventory {
     /// What of Sluice is installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Build>,
-    /// What was installed before it: the way back.
+    /// Whether that build came to run, and not only to be applied.
+    #[serde(default = "yes")]
+    pub proven: bool,
+    /// The last build before it that came to run: the way back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Build>,
     /// Every object that was made, in the order in which it was.
     pub made: Vec<Reference>,
     /// Every entry of others' ConfigMaps that was changed.
     pub settings: Vec<Setting>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A build of Sluice: its Deployments, as they were applied.
@@ -96,6 +103,7 @@ impl Default for Inventory {
             knative: None,
             manifests: None,
             build: None,
+            proven: true,
             before: None,
             made: Vec::new(),
             settings: Vec::new(),
@@ -179,12 +187,32 @@ impl Inventory {
         }
     }
 
-    /// Notes the build that is about to be applied; the one before it stays as the way back.
+    /// Notes the build that is about to be applied; the last one that ran stays as the way
+    /// back.
     pub fn apply(&mut self, build: Build) {
-        let was = self.build.replace(build);
-        if was != self.build {
-            self.before = was;
+        if self.build.as_ref() == Some(&build) {
+            return;
         }
+        let was = self.build.replace(build);
+        if self.proven {
+            self.before = was;
+        } else if self.before == self.build {
+            self.before = None;
+        }
+        self.proven = false;
+    }
+
+    /// Notes that a build runs again, in place of the one that was applied.
+    pub fn go_back(&mut self, build: Build) {
+        let was = self.build.replace(build);
+        self.before = was.filter(|_| self.proven);
+        self.proven = true;
+    }
+
+    /// Forgets an entry: nothing is brought back of it.
+    pub fn forget(&mut self, map: &str, key: &str) {
+        self.settings
+            .retain(|known| known.map != map || known.key != key);
     }
 
     /// Notes what is about to be changed. What was there before the first change stays
@@ -229,12 +257,23 @@ mod tests {
             deployments: Vec::new(),
         };
         let mut inventory = Inventory::default();
+        let ways = |inventory: &Inventory| (inventory.build.clone(), inventory.before.clone());
         inventory.apply(build("1"));
-        assert_eq!(inventory.before, None);
+        assert_eq!(ways(&inventory), (Some(build("1")), None));
+        inventory.proven = true;
         inventory.apply(build("2"));
         inventory.apply(build("2"));
-        assert_eq!(inventory.before, Some(build("1")));
-        assert_eq!(inventory.build, Some(build("2")));
+        assert_eq!(ways(&inventory), (Some(build("2")), Some(build("1"))));
+        // One that never ran is no way back.
+        inventory.apply(build("3"));
+        assert_eq!(ways(&inventory), (Some(build("3")), Some(build("1"))));
+        let mut back = inventory.clone();
+        back.go_back(build("1"));
+        assert_eq!(ways(&back), (Some(build("1")), None));
+        inventory.proven = true;
+        inventory.go_back(build("1"));
+        assert_eq!(ways(&inventory), (Some(build("1")), Some(build("3"))));
+        assert!(inventory.proven);
     }
 
     #[test]

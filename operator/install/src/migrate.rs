@@ -31,6 +31,9 @@ const BESIDE: &str = "sluice.ingress.networking.knative.dev/beside";
 const CAME_FROM: &str = "sluice.ingress.networking.knative.dev/came-from";
 /// There was no annotation: the class was that of `config-network`.
 const BY_DEFAULT: &str = "config-network";
+/// The class of all where `config-network` names none (Knative's
+/// `networking/pkg/config`, `DefaultIngressClass`'s default).
+const CLASS_OF_KNATIVE: &str = "istio.ingress.networking.knative.dev";
 /// Knative's ingresses put it on Ingresses, and look at none that left their class: it
 /// would stay for ever (`knative.dev/pkg`, finalizers of generated reconcilers).
 const FINALIZER: &str = "ingresses.networking.internal.knative.dev";
@@ -66,6 +69,10 @@ pub async fn migrate(
     tell: &mut Tell<'_>,
 ) -> Result<(), InstallError> {
     let to = migration.to.as_str();
+    // One that was cut off right after it arrived.
+    for one in Migration::marked(cluster, to).await? {
+        let_go(cluster, &one, to).await?;
+    }
     for one in &migration.moves {
         let mut step = Step::begin(&one.object.to_string(), tell);
         let mut outcome = String::new();
@@ -81,9 +88,7 @@ pub async fn migrate(
             annotate(cluster, &one.object, &back(one, &migration.from)).await?;
             return Err(not_moved(one, to, &error));
         }
-        for ingress in &one.ingresses {
-            release(cluster, ingress, to).await?;
-        }
+        let_go(cluster, one, to).await?;
         outcome.push_str(&format!("Ready by {}", class_word(to)));
         step.done(outcome);
     }
@@ -94,7 +99,8 @@ pub async fn migrate(
 /// longer on each object; ends what Sluice serves beside.
 ///
 /// # Errors
-/// [`InstallError::NotAllMoved`] while anything is left of the class before.
+/// [`InstallError::NotAllMoved`] while anything is left of the class before;
+/// [`InstallError::NothingToEnd`] where nothing has moved between these two.
 pub async fn finish(
     cluster: &Cluster,
     migration: &Migration,
@@ -114,12 +120,32 @@ pub async fn finish(
             ),
         });
     }
-    let mut step = Step::begin("settings", tell);
-    step.done(set_class(cluster, to, deadline).await?);
+    let settings = cluster.settings(CONFIG_NETWORK).await?;
+    let was = settings.get(CLASS_KEY).map(String::as_str);
+    let is = was.unwrap_or(CLASS_OF_KNATIVE);
     let moved = Migration::marked(cluster, to).await?;
+    // A third ingress has all that asks for none: that one's objects are not this
+    // migration's, and stay where they are.
+    let of_others = is != migration.from && is != to;
+    if of_others && moved.is_empty() {
+        return Err(InstallError::NothingToEnd {
+            found: is.to_owned(),
+            from: migration.from.clone(),
+            to: to.to_owned(),
+        });
+    }
+    let mut step = Step::begin("settings", tell);
+    step.done(if of_others {
+        format!("{CONFIG_NETWORK} {CLASS_KEY} stays {is}: only what has moved is of {to}")
+    } else if was == Some(to) {
+        format!("{CONFIG_NETWORK} {CLASS_KEY} is {to} already")
+    } else {
+        set_class(cluster, was, to, deadline).await?
+    });
     for one in &moved {
         let mut step = Step::begin(&one.object.to_string(), tell);
-        let default = one.came_from.as_deref() == Some(BY_DEFAULT);
+        let_go(cluster, one, to).await?;
+        let default = !of_others && one.came_from.as_deref() == Some(BY_DEFAULT);
         if default {
             // Knative may still know the class before; until it does not, Sluice serves
             // what it held under either.
@@ -143,29 +169,40 @@ pub async fn finish(
     Ok(())
 }
 
+/// What asks for a class by itself, and not by `config-network`.
+pub(crate) async fn by_name(
+    cluster: &Cluster,
+    class: &str,
+) -> Result<Vec<Reference>, InstallError> {
+    let all = Migration::of_class(cluster, class, None).await?;
+    let asking = all.into_iter().filter(|one| one.class.is_some());
+    Ok(asking.map(|one| one.object).collect())
+}
+
 /// Writes the class of all, and keeps what it was where an installation does.
 async fn set_class(
     cluster: &Cluster,
+    was: Option<&str>,
     to: &str,
     deadline: Deadline,
 ) -> Result<String, InstallError> {
-    let settings = cluster.settings(CONFIG_NETWORK).await?;
-    let was = settings.get(CLASS_KEY);
-    if was.is_some_and(|was| was == to) {
-        return Ok(format!("{CONFIG_NETWORK} {CLASS_KEY} is {to} already"));
-    }
     if cluster.get(&serving_map(CONFIG_NETWORK)).await?.is_none() {
         return Err(InstallError::KnativeMissing);
     }
     let setting = Setting {
         map: CONFIG_NETWORK.to_owned(),
         key: CLASS_KEY.to_owned(),
-        was: was.cloned(),
+        was: was.map(str::to_owned),
         now: Some(to.to_owned()),
     };
     if let Some(object) = cluster.get(&Inventory::reference()).await? {
         let mut inventory = Inventory::from_object(&object)?;
-        inventory.set(setting.clone());
+        if to == CLASS {
+            inventory.set(setting.clone());
+        } else {
+            // Who leaves Sluice by this has decided: an uninstall has nothing to bring back.
+            inventory.forget(CONFIG_NETWORK, CLASS_KEY);
+        }
         store(cluster, &inventory).await?;
     }
     write(cluster, &setting, deadline).await?;
@@ -280,6 +317,13 @@ fn by_sluice(found: &Value) -> bool {
             .filter_map(|entry| entry.get("domainInternal")?.as_str())
             .any(|domain| domain.contains(&ours))
     })
+}
+
+async fn let_go(cluster: &Cluster, one: &Move, to: &str) -> Result<(), InstallError> {
+    for ingress in &one.ingresses {
+        release(cluster, ingress, to).await?;
+    }
+    Ok(())
 }
 
 /// Takes the finalizer of the ingress that an object left, which nobody would take.

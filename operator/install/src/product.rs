@@ -1,6 +1,6 @@
 //! Sluice's own manifests, as they were when this program was built.
 
-use crate::manifest::{self, Object};
+use crate::manifest::{self, Object, Reference};
 use crate::{InstallError, images};
 
 /// The namespace that Sluice runs in.
@@ -102,6 +102,23 @@ pub fn objects(images: &Images) -> Result<Vec<Object>, InstallError> {
         all.extend(manifest::read(&text, file)?);
     }
     Ok(all)
+}
+
+/// What operators make while they run, and nobody lists: their authority, what gateways
+/// trust, and who leads.
+pub(crate) fn made_by_operators() -> Vec<Reference> {
+    let made = [
+        ("v1", "Secret", "sluice-xds-ca"),
+        ("v1", "ConfigMap", "sluice-xds-ca"),
+        ("coordination.k8s.io/v1", "Lease", "sluice-operator"),
+    ];
+    made.map(|(version, kind, name)| Reference {
+        api_version: version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: Some(NAMESPACE.to_owned()),
+        name: name.to_owned(),
+    })
+    .into()
 }
 
 #[cfg(test)]

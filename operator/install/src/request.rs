@@ -13,7 +13,7 @@ use kube::api::ListParams;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::cluster::Cluster;
 use crate::error::told;
@@ -24,6 +24,9 @@ use crate::{InstallError, plan, product};
 /// The port of a gateway's pod for plain HTTP.
 const POD_PORT: u16 = 8080;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take until a request is answered as it should be.
+const PROOF: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_millis(500);
 const NAME: &str = "sluice-install-proof";
 /// Of no domain that anybody can have.
 const HOST: &str = "proof.sluice-install.invalid";
@@ -195,7 +198,10 @@ pub(crate) async fn prove(
     address: &Address,
     deadline: Deadline,
 ) -> Result<String, InstallError> {
-    while_served(cluster, deadline, by_address(cluster, address)).await
+    while_served(cluster, deadline, async {
+        again(deadline, async || by_address(cluster, address).await).await
+    })
+    .await
 }
 
 /// Sends one request through the gateway in this pod.
@@ -204,7 +210,24 @@ pub(crate) async fn prove_pod(
     pod: &str,
     deadline: Deadline,
 ) -> Result<(), InstallError> {
-    while_served(cluster, deadline, by_pod(cluster, pod)).await
+    while_served(cluster, deadline, async {
+        again(deadline, async || by_pod(cluster, pod).await).await
+    })
+    .await
+}
+
+/// Asks until it is answered: a balancer takes connections before it knows of gateways.
+async fn again<T>(
+    deadline: Deadline,
+    mut ask: impl AsyncFnMut() -> Result<T, InstallError>,
+) -> Result<T, InstallError> {
+    let patience = deadline.at_most(PROOF);
+    loop {
+        match ask().await {
+            Err(_) if !patience.is_over() => sleep(INTERVAL).await,
+            answered => return answered,
+        }
+    }
 }
 
 /// Has the gateways serve the proof for as long as something is asked of it.
@@ -280,7 +303,8 @@ pub(crate) async fn forwarded(
     port: u16,
 ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static, String> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), product::NAMESPACE);
-    let forwarding = pods.portforward(pod, &[port]).await;
+    let forwarding = timeout(PATIENCE, pods.portforward(pod, &[port])).await;
+    let forwarding = forwarding.map_err(|_| format!("no port within {} s", PATIENCE.as_secs()))?;
     let mut forwarder = forwarding.map_err(|error| told(&error))?;
     forwarder
         .take_stream(port)

@@ -89,6 +89,31 @@ impl Survey {
             (_, Some(version)) => known(version).map(|()| false),
         }
     }
+
+    /// Fails where there is a Sluice that was installed in another way: its rights would
+    /// go to this one, and nothing would bring them back.
+    pub(crate) async fn another(&self, cluster: &Cluster) -> Result<(), InstallError> {
+        let binding = Reference {
+            api_version: "rbac.authorization.k8s.io/v1".to_owned(),
+            kind: "ClusterRoleBinding".to_owned(),
+            namespace: None,
+            name: "sluice-operator".to_owned(),
+        };
+        let made = self.inventory.as_ref();
+        if made.is_some_and(|inventory| inventory.has_made(&binding)) {
+            return Ok(());
+        }
+        let Some(found) = cluster.get(&binding).await? else {
+            return Ok(());
+        };
+        let namespace = found
+            .pointer("/subjects/0/namespace")
+            .and_then(Value::as_str);
+        Err(InstallError::Another {
+            name: binding.name,
+            namespace: namespace.unwrap_or("of nobody").to_owned(),
+        })
+    }
 }
 
 /// Fails for a version that says clearly that it is outside of what Sluice knows.

@@ -10,6 +10,8 @@ use crate::cluster::{Cluster, SERVING, serving_map};
 use crate::install::{Event, Step, Tell, store, write};
 use crate::inventory::{Inventory, Setting};
 use crate::manifest::Reference;
+use crate::migrate::by_name;
+use crate::plan::CLASS;
 use crate::wait::{Deadline, empty};
 use crate::{InstallError, product};
 
@@ -37,6 +39,8 @@ pub struct Farewell {
     pub settings: Vec<Setting>,
     /// Users' Services and the like, which go with the kinds and before them.
     pub users: Vec<Reference>,
+    /// What others put into a namespace that was made and goes, and goes with it.
+    pub within: Vec<Reference>,
 }
 
 /// What an uninstall takes away, by the inventory alone.
@@ -59,6 +63,10 @@ pub fn farewell(inventory: &Inventory, purge: bool) -> Farewell {
         going.insert(last, Inventory::reference());
     } else {
         going.retain(|object| !is_own_namespace(object));
+        // They would have gone with their namespace.
+        let last = going.iter().position(|object| object.kind == "Namespace");
+        let last = last.unwrap_or(going.len());
+        going.splice(last..last, product::made_by_operators());
     }
     let gone: BTreeSet<&Reference> = going.iter().collect();
     let settings = inventory
@@ -72,6 +80,7 @@ pub fn farewell(inventory: &Inventory, purge: bool) -> Farewell {
         kept,
         settings,
         users: Vec::new(),
+        within: Vec::new(),
     }
 }
 
@@ -83,18 +92,39 @@ impl Farewell {
     /// What an uninstall would do in this cluster; asks whether it may, writes nothing.
     ///
     /// # Errors
-    /// [`InstallError::Forbidden`], [`InstallError::Refused`].
+    /// [`InstallError::Forbidden`], [`InstallError::Refused`];
+    /// [`InstallError::StillServed`] unless what asks for Sluice by name is abandoned.
     pub async fn take(
         cluster: &Cluster,
         inventory: &Inventory,
         purge: bool,
+        abandon: bool,
     ) -> Result<Self, InstallError> {
         let mut farewell = farewell(inventory, purge);
-        if purge && inventory.made.iter().any(Reference::is_definition) {
+        let has_made_kinds = inventory.made.iter().any(Reference::is_definition);
+        // Beside a Knative that stays, users' objects do, and look for their ingress.
+        if !has_made_kinds && !abandon {
+            let bound = by_name(cluster, CLASS).await?;
+            if let Some(first) = bound.first() {
+                return Err(InstallError::StillServed {
+                    count: bound.len(),
+                    first: first.to_string(),
+                });
+            }
+        }
+        let namespaces = farewell.going.iter();
+        for namespace in namespaces.filter(|object| object.kind == "Namespace") {
+            let there = within(cluster, &namespace.name).await?;
+            let others = there
+                .into_iter()
+                .filter(|object| !inventory.has_made(object));
+            farewell.within.extend(others);
+        }
+        if purge && has_made_kinds {
             for (version, kind) in USERS {
                 farewell
                     .users
-                    .extend(cluster.list_unowned(version, kind).await?);
+                    .extend(cluster.list_unowned(version, kind, None).await?);
             }
         }
         let all = farewell.users.iter().chain(&farewell.going);
@@ -121,6 +151,12 @@ impl std::fmt::Display for Farewell {
             writeln!(f, "made by an installation")?;
         }
         for object in &self.going {
+            writeln!(f, "  - {object}")?;
+        }
+        if !self.within.is_empty() {
+            writeln!(f, "of others, in a namespace that goes")?;
+        }
+        for object in &self.within {
             writeln!(f, "  - {object}")?;
         }
         if !self.settings.is_empty() {
@@ -180,13 +216,34 @@ pub async fn uninstall(
         step.done(format!("{} gone", farewell.users.len()));
     }
     restore(cluster, &farewell.settings, deadline, tell).await?;
-    let (namespaces, objects): (Vec<Reference>, Vec<Reference>) = farewell
-        .going
-        .iter()
-        .cloned()
-        .partition(|object| object.kind == "Namespace" || *object == Inventory::reference());
+    let left = product::made_by_operators();
+    let (mut objects, mut traces, mut namespaces, mut last) = (vec![], vec![], vec![], vec![]);
+    for object in &farewell.going {
+        let part = if is_own_namespace(object) || *object == Inventory::reference() {
+            &mut last
+        } else if object.kind == "Namespace" {
+            &mut namespaces
+        } else if left.contains(object) {
+            &mut traces
+        } else {
+            &mut objects
+        };
+        part.push(object.clone());
+    }
     take(cluster, "objects", &objects, deadline, tell).await?;
+    if !traces.is_empty() {
+        // Operators that still run would make them again.
+        empty(cluster, product::NAMESPACE, &farewell.within, deadline).await?;
+        take(cluster, "what operators made", &traces, deadline, tell).await?;
+    }
+    for object in namespaces.iter().chain(&last) {
+        if object.kind == "Namespace" {
+            empty(cluster, &object.name, &farewell.within, deadline).await?;
+        }
+    }
+    // The inventory is there for as long as anything is that it lists.
     take(cluster, "namespaces", &namespaces, deadline, tell).await?;
+    take(cluster, "inventory", &last, deadline, tell).await?;
     if !farewell.kept.is_empty() {
         inventory
             .made
@@ -205,6 +262,33 @@ pub async fn uninstall(
         });
     }
     Ok(())
+}
+
+/// What is in a namespace and by itself: workloads, and Secrets that somebody put there.
+async fn within(cluster: &Cluster, namespace: &str) -> Result<Vec<Reference>, InstallError> {
+    const KINDS: [(&str, &str); 6] = [
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "StatefulSet"),
+        ("apps/v1", "DaemonSet"),
+        ("batch/v1", "Job"),
+        ("v1", "PersistentVolumeClaim"),
+        ("v1", "Secret"),
+    ];
+    let own = product::made_by_operators();
+    let mut all = Vec::new();
+    for (version, kind) in KINDS {
+        let found = cluster.list_unowned(version, kind, Some(namespace)).await?;
+        // Knative's controllers make Secrets of their own, by this name and no owner.
+        let is_knatives = |one: &Reference| {
+            kind == "Secret" && namespace == SERVING && one.name.ends_with("-certs")
+        };
+        all.extend(
+            found
+                .into_iter()
+                .filter(|one| !own.contains(one) && !is_knatives(one)),
+        );
+    }
+    Ok(all)
 }
 
 /// Brings values back, but those that somebody has changed since.
@@ -257,9 +341,6 @@ async fn take(
     }
     let mut step = Step::begin(name, tell);
     let mut count = 0;
-    for object in objects.iter().filter(|object| object.kind == "Namespace") {
-        empty(cluster, &object.name, deadline).await?;
-    }
     for object in objects {
         count += usize::from(cluster.delete(object).await?);
     }
@@ -425,6 +506,9 @@ mod tests {
                 "Deployment sluice-system/sluice-gateway",
                 "Service sluice-system/sluice",
                 "ConfigMap knative-serving/config-domain",
+                "Secret sluice-system/sluice-xds-ca",
+                "ConfigMap sluice-system/sluice-xds-ca",
+                "Lease sluice-system/sluice-operator",
                 "Namespace knative-serving",
             ]
         );

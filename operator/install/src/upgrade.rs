@@ -35,23 +35,25 @@ pub async fn upgrade(
     let Prepared {
         plan,
         components,
-        inventory,
+        mut inventory,
     } = prepared;
-    let changed = |object: &&Object| {
-        let line = plan
-            .objects
+    let is_same = |object: &Object| {
+        plan.objects
             .iter()
-            .find(|line| line.object == object.reference);
-        line.is_none_or(|line| line.change != Change::None)
+            .any(|line| line.object == object.reference && line.change == Change::None)
     };
     let all = components.iter().flat_map(|component| &component.objects);
-    let objects: Vec<Object> = all.filter(changed).cloned().collect();
+    let objects: Vec<(Object, bool)> = all
+        .map(|object| (object.clone(), !is_same(object)))
+        .collect();
     store(cluster, &inventory).await?;
     let brought = bring(cluster, objects, Deadline::within(options.timeout), tell).await;
     let Err(why) = brought else {
-        return Ok(());
+        inventory.proven = true;
+        return store(cluster, &inventory).await;
     };
-    let Some(before) = inventory.before.clone() else {
+    // A build that ran before is repaired, and what was before it is no better.
+    let Some(before) = inventory.before.clone().filter(|_| !inventory.proven) else {
         return Err(why);
     };
     tell(Event::Note {
@@ -79,17 +81,19 @@ pub async fn upgrade(
 /// [`InstallError::NoBefore`]; [`InstallError::Timeout`].
 pub async fn rollback(
     cluster: &Cluster,
-    inventory: Inventory,
+    mut inventory: Inventory,
     options: &Options,
     tell: &mut Tell<'_>,
 ) -> Result<String, InstallError> {
     let before = inventory.before.clone().ok_or(InstallError::NoBefore)?;
     let deadline = Deadline::within(options.timeout);
-    let mut inventory = inventory;
-    inventory.apply(before.clone());
+    let objects = before.objects()?.into_iter().map(|object| (object, true));
+    bring(cluster, objects.collect(), deadline, tell).await?;
+    // Only now: the same again goes on to the same build.
+    let version = before.version.clone();
+    inventory.go_back(before);
     store(cluster, &inventory).await?;
-    bring(cluster, before.objects()?, deadline, tell).await?;
-    Ok(before.version)
+    Ok(version)
 }
 
 /// Undoes what was begun: no pace, as some gateways still are of that build.
@@ -107,37 +111,46 @@ async fn go_back(
     for object in &objects {
         deployment(cluster, &object.reference, deadline).await?;
     }
-    inventory.build = Some(before.clone());
-    inventory.before = None;
+    inventory.go_back(before.clone());
     store(cluster, &inventory).await?;
     step.done(format!("{} available", before.version));
     Ok(())
 }
 
+/// Applies those objects that are marked, and waits for all Deployments: one that was
+/// applied by an upgrade that was cut off need not run yet.
 async fn bring(
     cluster: &Cluster,
-    objects: Vec<Object>,
+    objects: Vec<(Object, bool)>,
     deadline: Deadline,
     tell: &mut Tell<'_>,
 ) -> Result<(), InstallError> {
-    let (gateways, first): (Vec<Object>, Vec<Object>) = objects
+    let (gateways, first): (Vec<_>, Vec<_>) = objects
         .into_iter()
-        .partition(|object| is_gateway(&object.reference));
+        .partition(|(object, _)| is_gateway(&object.reference));
     let operators: Vec<Reference> = first
         .iter()
-        .filter(|object| object.reference.kind == "Deployment")
-        .map(|object| object.reference.clone())
+        .filter(|(object, _)| object.reference.kind == "Deployment")
+        .map(|(object, _)| object.reference.clone())
         .collect();
     let mut step = Step::begin("operators", tell);
+    let marked = first.into_iter().filter(|(_, differs)| *differs);
+    let first: Vec<Object> = marked.map(|(object, _)| object).collect();
     let count = first.len();
     apply(cluster, first, deadline).await?;
     for operator in &operators {
         deployment(cluster, operator, deadline).await?;
     }
     step.done(format!("{count} objects applied, available"));
-    for gateway in gateways {
-        let mut step = Step::begin("first gateway", tell);
+    for (gateway, differs) in gateways {
         let reference = gateway.reference.clone();
+        if !differs {
+            let mut step = Step::begin("gateways", tell);
+            deployment(cluster, &reference, deadline).await?;
+            step.done("all are of this build".to_owned());
+            continue;
+        }
+        let mut step = Step::begin("first gateway", tell);
         apply(cluster, vec![gateway], deadline).await?;
         let Some(pod) = first_of(cluster, &reference, deadline).await? else {
             step.done("no pod had to be replaced".to_owned());

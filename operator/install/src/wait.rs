@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Api;
-use kube::api::{ListParams, PostParams};
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::InstallError;
 use crate::cluster::{Cluster, is_code};
@@ -16,6 +16,8 @@ use crate::error::told;
 use crate::manifest::{Object, Reference};
 
 const INTERVAL: Duration = Duration::from_millis(300);
+/// How long one answer may take when the time for all is up.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
 
 /// When whatever is waited for must have come.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +48,12 @@ impl Deadline {
         self.began.elapsed()
     }
 
+    /// The same, but at most so long from now on.
+    #[must_use]
+    pub fn at_most(self, limit: Duration) -> Self {
+        Self::within(limit.min(self.limit.saturating_sub(self.began.elapsed())))
+    }
+
     /// Asks again and again until nothing is missing.
     ///
     /// # Errors
@@ -57,10 +65,12 @@ impl Deadline {
     {
         loop {
             // An API server that does not answer for a moment is no end.
-            let left = match missing().await {
-                Ok(None) => return Ok(()),
-                Ok(Some(left)) => left,
-                Err(error) => error.to_string(),
+            let remaining = self.limit.saturating_sub(self.began.elapsed());
+            let left = match timeout(remaining.max(LAST_ANSWER), missing()).await {
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Ok(Some(left))) => left,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "who was asked does not answer".to_owned(),
             };
             if self.is_over() {
                 return Err(InstallError::Timeout {
@@ -130,11 +140,12 @@ pub(crate) async fn available(
     Ok(count)
 }
 
-/// Waits until no pod is in a namespace. One that goes with pods in it is looked at again
+/// Waits until no pod is in a namespace but those of these, which nobody told to go. One that goes with pods in it is looked at again
 /// only after half of their longest grace, which is five minutes for Knative's activator.
 pub(crate) async fn empty(
     cluster: &Cluster,
     namespace: &str,
+    staying: &[Reference],
     deadline: Deadline,
 ) -> Result<(), InstallError> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
@@ -144,7 +155,7 @@ pub(crate) async fn empty(
             let found = pods.list_metadata(&ListParams::default()).await;
             Ok(match found {
                 Err(error) => Some(told(&error)),
-                Ok(found) => found.items.first().map(|pod| {
+                Ok(found) => found.items.iter().find(|pod| ends(&pod.metadata, staying)).map(|pod| {
                     let name = pod.metadata.name.as_deref().unwrap_or_default();
                     format!(
                         "pod {name} still ends; next: kubectl -n {namespace} describe pod {name}"
@@ -153,6 +164,31 @@ pub(crate) async fn empty(
             })
         })
         .await
+}
+
+/// True of a pod that was told to go, or is about to be.
+fn ends(pod: &ObjectMeta, staying: &[Reference]) -> bool {
+    if pod.deletion_timestamp.is_some() {
+        return true;
+    }
+    let owners = pod.owner_references.iter().flatten();
+    let Some(owner) = owners
+        .into_iter()
+        .find(|owner| owner.controller == Some(true))
+    else {
+        return false;
+    };
+    !staying.iter().any(|other| {
+        // A ReplicaSet has its Deployment's name, and a hash.
+        let of_deployment = other.kind == "Deployment"
+            && owner.kind == "ReplicaSet"
+            && owner
+                .name
+                .rsplit_once('-')
+                .is_some_and(|(name, _)| name == other.name);
+        other.namespace == pod.namespace
+            && (of_deployment || (owner.kind == other.kind && owner.name == other.name))
+    })
 }
 
 /// Waits until a Deployment is available. At the end of patience its pods are asked why.
@@ -421,6 +457,28 @@ mod tests {
             trouble(&pod).as_deref(),
             Some("container webhook, image r.io/none:1: ErrImagePull not found")
         );
+    }
+
+    #[test]
+    fn pods_of_others_are_not_waited_for() {
+        let pod = |kind: &str, name: &str| -> ObjectMeta {
+            let owner = json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "u", "controller": true});
+            serde_json::from_value(json!({"namespace": "n", "ownerReferences": [owner]})).unwrap()
+        };
+        let other = |kind: &str, name: &str| Reference {
+            api_version: "apps/v1".into(),
+            kind: kind.into(),
+            namespace: Some("n".into()),
+            name: name.into(),
+        };
+        let others = [other("Deployment", "theirs"), other("StatefulSet", "db")];
+        assert!(ends(&pod("ReplicaSet", "ours-7d9f"), &others));
+        assert!(!ends(&pod("ReplicaSet", "theirs-7d9f"), &others));
+        assert!(!ends(&pod("StatefulSet", "db"), &others));
+        assert!(!ends(&ObjectMeta::default(), &others), "of nobody");
+        let mut ending = pod("StatefulSet", "db");
+        ending.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        assert!(ends(&ending, &others));
     }
 
     #[tokio::test(start_paused = true)]

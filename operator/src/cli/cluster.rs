@@ -1,12 +1,17 @@
 //! Which cluster a command speaks to, and as whom.
 
+use std::env;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::exit::{Exit, Failure};
+
+/// How long the API server may say nothing. A webhook may take thirty seconds of it.
+const ANSWER_BOUND: Duration = Duration::from_secs(60);
 
 /// The cluster, by the flags that kubectl has for it.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -33,10 +38,12 @@ impl ClusterArgs {
     /// No file, no such context in it, or one that cannot be read: the sentence
     /// names it and says what there is; the exit code is [`Exit::Unreachable`].
     pub(super) async fn connect(&self) -> anyhow::Result<Connected> {
-        let (config, context) = self
+        let (mut config, context) = self
             .config()
             .await
             .map_err(|error| Failure::new(Exit::Unreachable, error))?;
+        // Nothing here watches: an answer that does not come for so long does not come.
+        config.read_timeout = Some(ANSWER_BOUND);
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(|error| {
             let error = anyhow::Error::new(error).context(format!("making a client of {url}"));
@@ -55,7 +62,7 @@ impl ClusterArgs {
             Some(path) => Kubeconfig::read_from(path)
                 .with_context(|| format!("reading the kubeconfig {}", path.display()))
                 .map(Some)?,
-            None => Kubeconfig::read().ok(),
+            None => configured()?,
         };
         let Some(kubeconfig) = read else {
             if let Some(context) = &self.context {
@@ -114,6 +121,23 @@ pub(super) struct Connected {
     pub(super) context: String,
     /// Where its API server is, for people.
     pub(super) url: String,
+}
+
+/// The kubeconfig that this machine is set up with. One that cannot be read is an error:
+/// to go on as the account of a pod would be to speak to another cluster.
+fn configured() -> anyhow::Result<Option<Kubeconfig>> {
+    let named = env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty());
+    let place = match &named {
+        Some(paths) => format!("$KUBECONFIG, {}", paths.display()),
+        None => "~/.kube/config".to_owned(),
+    };
+    let usual = env::home_dir().is_some_and(|home| home.join(".kube/config").exists());
+    if named.is_none() && !usual {
+        return Ok(None);
+    }
+    Kubeconfig::read()
+        .with_context(|| format!("reading the kubeconfig of {place}"))
+        .map(Some)
 }
 
 fn listed(names: &[&str]) -> String {

@@ -23,6 +23,10 @@ pub(super) struct Args {
     #[arg(long)]
     purge: bool,
 
+    /// Go though Services ask for Sluice by name, and have no ingress then.
+    #[arg(long)]
+    abandon: bool,
+
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,
@@ -55,7 +59,7 @@ async fn uninstall(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(inventory) = survey.inventory else {
         return Err(failure(InstallError::NoInventory, false));
     };
-    let farewell = Farewell::take(&cluster, &inventory, args.purge)
+    let farewell = Farewell::take(&cluster, &inventory, args.purge, args.abandon)
         .await
         .map_err(unbegun)?;
     show(args, &farewell)?;

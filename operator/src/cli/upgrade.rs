@@ -70,7 +70,7 @@ async fn upgrade(args: &Args) -> anyhow::Result<ExitCode> {
     let prepared = sluice_install::prepare(&cluster, &survey, None, &options)
         .await
         .map_err(|error| failure(error, false))?;
-    if args.dry_run || prepared.plan.is_empty() {
+    if args.dry_run || prepared.is_done() {
         write!(io::stdout(), "{:#}", prepared.plan)?;
         return Ok(Exit::Well.into());
     }

@@ -80,10 +80,7 @@ impl Migration {
         names: &[String],
         namespace: Option<&str>,
     ) -> Result<Self, InstallError> {
-        let found = owners(cluster, namespace, |ingress| {
-            annotation(ingress, CLASS_ANNOTATION) == Some(&from)
-        })
-        .await?;
+        let found = Self::of_class(cluster, &from, namespace).await?;
         let place = || {
             let place = namespace.map(|namespace| format!(" in namespace {namespace}"));
             place.unwrap_or_default()
@@ -105,6 +102,18 @@ impl Migration {
         let ingresses = moves.iter().flat_map(|one| &one.ingresses);
         cluster.may(&["patch"], objects.chain(ingresses)).await?;
         Ok(Self { from, to, moves })
+    }
+
+    /// All that is of a class.
+    pub(super) async fn of_class(
+        cluster: &Cluster,
+        class: &str,
+        namespace: Option<&str>,
+    ) -> Result<Vec<Move>, InstallError> {
+        owners(cluster, namespace, |ingress| {
+            annotation(ingress, CLASS_ANNOTATION) == Some(class)
+        })
+        .await
     }
 
     /// All that an earlier migration annotated and that is of this class now.
