@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use kube::Client;
+use kube::{Client, Config};
 use opentelemetry::KeyValue;
 use sluice_controller::lease::{LEASE_NAME, Lease};
 use sluice_controller::probe::{DEFAULT_WORKERS, Ports, Prober};
 use sluice_controller::review::AccessReviewer;
-use sluice_controller::{Health, Options, Wires};
+use sluice_controller::{Health, Options, WATCH_SECONDS, Wires};
 use sluice_identity::{GatewayName, accept, serve_enrolment};
 use sluice_xds::{Admission, Publisher};
 use tokio::net::TcpListener;
@@ -32,6 +32,9 @@ use crate::traces::Traces;
 
 /// How long streams and requests may take to end after they were told to.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How long after the end of a watch its connection may say nothing.
+const SILENCE: Duration = Duration::from_secs(15);
 
 const EVERYWHERE: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
@@ -59,9 +62,13 @@ pub(crate) async fn operator(
     traces: Traces,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let client = Client::try_default()
+    let mut config = Config::infer()
         .await
         .context("finding the API server: neither a pod's service account nor a kubeconfig")?;
+    let client = Client::try_from(config.clone()).context("making a client")?;
+    // A server whose machine is gone says nothing at all, for longer than any watch lasts.
+    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS)) + SILENCE);
+    let watching = Client::try_from(config).context("making a client")?;
     let health = Arc::new(Health::default());
     let namespace = options.controller.namespace.clone();
 
@@ -135,9 +142,17 @@ pub(crate) async fn operator(
 
     let lease = Lease::new(client.clone(), &namespace, LEASE_NAME, options.identity);
     let held = lease.hold(lead, stopped(stop.clone()));
-    tasks.spawn(async move { held.await.context("holding the lease") });
+    let (open, stopping) = (Arc::clone(&health), stop.clone());
+    tasks.spawn(async move {
+        // Gateways find only replicas that are ready: one that leads and is not would have
+        // nobody to tell it anything.
+        tokio::select! {
+            () = open.until_open() => held.await.context("holding the lease"),
+            () = stopped(stopping) => Ok(()),
+        }
+    });
     let controlled = sluice_controller::run(
-        client,
+        watching,
         options.controller,
         Wires {
             gateways: fleet,

@@ -150,6 +150,10 @@ impl Control {
 
     /// When the first of what waits has waited long enough.
     fn next_end(&self) -> Option<Instant> {
+        // Until then nothing is settled, and an end that has passed would come again at once.
+        if self.listed.len() < Source::ALL.len() {
+            return None;
+        }
         let ends = [self.holds.first_end(), self.emptied.first_end()];
         ends.into_iter().flatten().min()
     }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sluice_ir::Reason;
+use tokio::sync::Notify;
 
 use crate::watch::Source;
 
@@ -120,6 +121,7 @@ struct State {
 #[derive(Debug)]
 pub struct Health {
     state: Mutex<State>,
+    open: Notify,
 }
 
 impl Default for Health {
@@ -133,6 +135,7 @@ impl Default for Health {
                 busy_since: None,
                 snapshot: Snapshot::default(),
             }),
+            open: Notify::new(),
         }
     }
 }
@@ -197,6 +200,15 @@ impl Health {
 
     pub(crate) fn opened(&self) {
         self.state().opened = true;
+        self.open.notify_waiters();
+    }
+
+    /// Waits until every resource was listed and every Ingress was tried.
+    pub async fn until_open(&self) {
+        let opened = self.open.notified();
+        if !self.state().opened {
+            opened.await;
+        }
     }
 
     pub(crate) fn watch_event(&self, source: Source) {

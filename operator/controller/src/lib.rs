@@ -50,4 +50,4 @@ pub use inspect::{
 };
 pub use report::Confirm;
 pub use run::{Wires, run};
-pub use watch::Source;
+pub use watch::{Source, WATCH_SECONDS};

@@ -47,6 +47,10 @@ const WRITES: usize = 16;
 /// Rounds of probes in flight.
 const PROBES: usize = 32;
 
+/// Revisions whose way to the gateways is timed at once: one that stands in the way of all
+/// must not fill the memory.
+const PUBLISHED: usize = 4096;
+
 /// What the loop tells.
 #[derive(Debug)]
 pub(crate) enum Report {
@@ -191,7 +195,13 @@ impl<P: Confirm> Reporter<P> {
             }
             Report::Gone(key) => self.forget(&key),
             Report::Published(revision, since) => {
-                self.published.entry(revision).or_insert(since);
+                // Only who leads has every gateway's word, by which these go again.
+                if self.leads {
+                    self.published.entry(revision).or_insert(since);
+                    if self.published.len() > PUBLISHED {
+                        self.published.pop_first();
+                    }
+                }
                 self.health.count(|counts| counts.revision = revision);
                 self.settle_published();
             }
@@ -229,6 +239,7 @@ impl<P: Confirm> Reporter<P> {
             return;
         }
         self.leads = leads;
+        self.published.clear();
         self.leads_since = Instant::now();
         if !leads {
             self.entries.values_mut().for_each(Entry::stop_probing);

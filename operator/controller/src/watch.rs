@@ -37,6 +37,8 @@ pub(crate) use slim::{BESIDE_ANNOTATION, CLASS_ANNOTATION, Slim, StoredIngress};
 use follow::follow;
 use slim::{ConfigMap, GatewaySlice, RootsSecret, TrustBundle};
 
+/// How long a watch lasts, in seconds, before it is begun again from where it was.
+pub const WATCH_SECONDS: u32 = 30;
 /// ConfigMaps with it hold roots (`networking/pkg/apis/networking/register.go`).
 const TRUST_BUNDLE_LABEL: &str = "networking.knative.dev/trust-bundle";
 
@@ -212,7 +214,9 @@ pub(crate) fn start(
     health: &Arc<Health>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let all = watcher::Config::default;
+    // The server ends each watch after so long, and it goes on from where it was: whoever
+    // waits longer for a word waits for a server that is gone.
+    let all = || watcher::Config::default().timeout(WATCH_SECONDS);
     let one = |name: &str| all().fields(&format!("metadata.name={name}"));
     macro_rules! watch {
         ($source:expr, $api:expr, $config:expr) => {

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ const CLUSTER: &str = "sluice";
 const CONNECTION_LIMIT: u32 = 50_000;
 /// Of the container's memory, what Envoy may use before it refuses new work.
 const HEAP_SHARE: f64 = 0.9;
+/// How often it is looked whether a certificate still does.
+const LOOK_AT_CERTIFICATE: Duration = Duration::from_secs(60);
 /// Between two tries to get a certificate.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
@@ -136,11 +139,14 @@ pub async fn run(
     let (held, credentials) = watch::channel(None);
     let (chosen, choice) = watch::channel(None);
     let lost = Arc::new(Notify::new());
+    let doubted = Arc::new(AtomicBool::new(false));
     let seeker = Seeker {
         hosts: options.operator.clone(),
         port: options.xds_port,
         credentials,
         lost: Arc::clone(&lost),
+        doubted: Arc::clone(&doubted),
+        addresses: Vec::new(),
     };
     let node = Node {
         id: format!("{}/{}", options.namespace, options.pod),
@@ -157,7 +163,7 @@ pub async fn run(
     };
     tokio::select! {
         served = relay.serve(listener, leave) => served,
-        () = keep_enrolled(options, held) => Ok(()),
+        () = keep_enrolled(options, held, &doubted) => Ok(()),
         () = seeker.run(chosen) => Ok(()),
     }
 }
@@ -183,7 +189,11 @@ fn listen(path: &Path) -> Result<UnixListener, GatewayError> {
 }
 
 /// Has a certificate at all times, as far as the operator gives one.
-async fn keep_enrolled(options: &CompanionOptions, held: &watch::Sender<Option<Arc<Credentials>>>) {
+async fn keep_enrolled(
+    options: &CompanionOptions,
+    held: &watch::Sender<Option<Arc<Credentials>>>,
+    doubted: &AtomicBool,
+) {
     let mut wait = FIRST_WAIT;
     loop {
         match enrol_once(options).await {
@@ -192,8 +202,20 @@ async fn keep_enrolled(options: &CompanionOptions, held: &watch::Sender<Option<A
                 tracing::info!(renewal = %until, "have a certificate for the operator");
                 held.send_replace(Some(Arc::new(credentials)));
                 wait = FIRST_WAIT;
-                let left = until.duration_since(Timestamp::now());
-                sleep(Duration::try_from(left).unwrap_or(FIRST_WAIT)).await;
+                doubted.store(false, Ordering::Relaxed);
+                // By the clock on the wall, as the certificate is: timers stand still while
+                // a machine sleeps. And where no operator takes it, another is asked for.
+                while let Ok(left) = Duration::try_from(until.duration_since(Timestamp::now()))
+                    && !left.is_zero()
+                {
+                    sleep(left.min(LOOK_AT_CERTIFICATE)).await;
+                    if doubted.swap(false, Ordering::Relaxed) {
+                        tracing::info!(
+                            "no operator takes this gateway's certificate, or none is there; asking for another"
+                        );
+                        break;
+                    }
+                }
             }
             Err(reason) => {
                 tracing::warn!(reason, "no certificate yet; trying again in {wait:?}");

@@ -57,6 +57,17 @@ fn told(bench: &Bench) -> usize {
     last.map_or(0, |endpoints| endpoints.addresses.len())
 }
 
+/// An end that has passed, where nothing is released yet, would come again at once and
+/// for ever.
+#[tokio::test(start_paused = true)]
+async fn nothing_ends_before_everything_is_listed() {
+    let mut bench = served_by(&["10.2.0.1"]);
+    bench.control.take(endpoints("ns", "app", &[]));
+    assert!(bench.control.next_end().is_some());
+    bench.control.listed.remove(&Source::Services);
+    assert_eq!(bench.control.next_end(), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn activators_stay_for_a_moment_when_the_list_is_empty() {
     let mut bench = served_by(&["10.2.0.1"]);

@@ -88,7 +88,14 @@ impl Session {
                     Ok(()) = self.choice.changed() => continue,
                 };
                 let error = match opened {
-                    Ok(Ok(responses)) => return (upstream, sender, responses),
+                    Ok(Ok((leads, responses))) => {
+                        // It did when it was chosen: whoever leads now is to be looked for,
+                        // and this one is better than none until then.
+                        if upstream.leads && !leads {
+                            self.shared.lost.notify_one();
+                        }
+                        return (upstream, sender, responses);
+                    }
                     Ok(Err(status)) => status.message().to_owned(),
                     Err(_) => format!("no answer within {ASK_BOUND:?}"),
                 };
@@ -127,6 +134,7 @@ impl Session {
                 snooping().on_request(&mut request, &mut shared.known());
                 shared.changed.notify_one();
                 if operator.send(request).await.is_err() {
+                    shared.lost.notify_one();
                     return "the operator ended it";
                 }
             }

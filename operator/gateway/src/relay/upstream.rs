@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -49,12 +50,12 @@ impl fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// Opens a stream of requests.
+    /// Opens a stream of requests; with whether the replica leads, as it says now.
     pub(crate) async fn stream(
         &self,
         requests: impl Stream<Item = DeltaDiscoveryRequest> + Send + 'static,
-    ) -> Result<Streaming<DeltaDiscoveryResponse>, Status> {
-        Ok(open(self.channel.clone(), requests).await?.1)
+    ) -> Result<(bool, Streaming<DeltaDiscoveryResponse>), Status> {
+        open(self.channel.clone(), requests).await
     }
 
     /// Asks a replica whether it leads. The stream that it is asked by ends with the
@@ -156,11 +157,16 @@ pub(crate) struct Seeker {
     pub(crate) credentials: watch::Receiver<Option<Arc<Credentials>>>,
     /// Told when a stream to the chosen replica broke.
     pub(crate) lost: Arc<Notify>,
+    /// Told when there are replicas and none takes this gateway: what it is known by may
+    /// be at fault.
+    pub(crate) doubted: Arc<AtomicBool>,
+    /// Where replicas were when that could last be found out.
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 impl Seeker {
     /// Chooses for as long as anybody wants to know.
-    pub(crate) async fn run(self, choice: watch::Sender<Choice>) {
+    pub(crate) async fn run(mut self, choice: watch::Sender<Choice>) {
         let mut credentials = self.credentials.clone();
         loop {
             // Before the first enrolment there is nobody to ask.
@@ -201,15 +207,15 @@ impl Seeker {
     }
 
     /// The leader among all replicas, or the first that answers.
-    async fn look(&self) -> Option<Upstream> {
+    async fn look(&mut self) -> Option<Upstream> {
         let credentials = self.credentials.borrow().clone()?;
-        let addresses = match replicas(&self.hosts, self.port).await {
-            Ok(addresses) => addresses,
-            Err(reason) => {
-                tracing::warn!(reason);
-                return None;
-            }
-        };
+        // A name server goes with its node as well; pods keep their addresses.
+        match timeout(ASK_BOUND, replicas(&self.hosts, self.port)).await {
+            Ok(Ok(addresses)) => self.addresses = addresses,
+            Ok(Err(reason)) => tracing::warn!(reason),
+            Err(_) => tracing::warn!(hosts = self.hosts, "no name server answers"),
+        }
+        let addresses = &self.addresses;
         let mut asked: FuturesUnordered<_> = addresses
             .iter()
             .map(|address| async { (*address, Upstream::ask(*address, &credentials).await) })
@@ -224,6 +230,9 @@ impl Seeker {
                     tracing::warn!(operator = %address, reason, "a replica of the operator does not answer");
                 }
             }
+        }
+        if answered.is_empty() && !addresses.is_empty() {
+            self.doubted.store(true, Ordering::Relaxed);
         }
         answered.into_iter().min_by_key(|upstream| upstream.address)
     }

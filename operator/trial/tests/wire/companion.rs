@@ -327,6 +327,37 @@ async fn the_replica_that_leads_has_the_stream_and_passes_it_on() {
     );
 }
 
+/// Nobody is told of a lease that moves while a gateway's Envoy is away: the next stream
+/// says it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_moved_while_envoy_was_away_is_followed() {
+    let Some(envoy) = envoy() else { return };
+    let place = Place::new().unwrap();
+    let servers = ["one.sock", "two.sock"].map(|name| world(&place, name, &[]));
+    let authority = Authority::generate(Timestamp::now()).unwrap();
+    let ports = OperatorPorts::take();
+    let ips = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
+    let start = |index: usize, leads| {
+        let publisher = servers[index].publisher();
+        Operator::start(ips[index], &ports, &authority, publisher, leads)
+    };
+    let operators = [start(0, true), start(1, false)];
+    let hosts = "127.0.0.1,127.0.0.2";
+    let _companion = Companion::start(place.folder(), hosts, &ports, authority.bundle_pem());
+    let gateway = Gateway::start(&envoy, place).await.unwrap();
+    gateway.ready().await.unwrap();
+    let at = |index: usize| node(&servers[index].fleet()).is_some();
+    assert_eq!((at(0), at(1)), (true, false));
+
+    let place = gateway.stop().await;
+    eventually("the end of its stream", async || !at(0)).await;
+    operators[0].lead.send_replace(false);
+    operators[1].lead.send_replace(true);
+    let gateway = Gateway::start(&envoy, place).await.unwrap();
+    gateway.ready().await.unwrap();
+    eventually("the gateway at the new leader", async || !at(0) && at(1)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_is_gone_without_a_word_holds_no_gateway_up() {
     let Some(envoy) = envoy() else { return };

@@ -1,5 +1,6 @@
 //! What a gateway asks for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sluice_envoy::{Kind, name};
@@ -57,8 +58,10 @@ impl Stream {
             subscription.wildcard = true;
             subscription.greet = held.is_empty();
         }
+        let asked: HashSet<&str> = names.iter().map(String::as_str).collect();
+        let all = wildcard || asked.contains(ALL);
         for (name, version) in held {
-            if wildcard || names.iter().any(|n| *n == name || n == ALL) {
+            if all || asked.contains(name.as_str()) {
                 self.hold(kind, &Arc::from(name), version);
             }
         }
