@@ -178,7 +178,7 @@ func interrupted(w *world, empty snapshot) {
 func keepsKinds(w *world, empty snapshot) {
 	w.wants(well, nil, w.install()...)
 	w.serve("kept", nil)
-	w.wants(well, []string{"kept: ", "services.serving.knative.dev"}, "uninstall", "--yes")
+	w.wants(well, []string{"kept: CustomResourceDefinition", "what operators made"}, "uninstall", "--yes")
 	if _, err := w.any.Resource(services).Namespace(metav1.NamespaceDefault).Get(w.Context(), "kept", metav1.GetOptions{}); err != nil {
 		w.Error(err)
 	}

@@ -32,7 +32,8 @@ pub struct Survey {
     pub inventory: Option<Inventory>,
 }
 
-fn controller() -> Reference {
+/// Knative's own, without which nothing of it lives.
+pub(crate) fn controller() -> Reference {
     Reference {
         api_version: "apps/v1".to_owned(),
         kind: "Deployment".to_owned(),

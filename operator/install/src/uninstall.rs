@@ -13,7 +13,7 @@ use crate::manifest::Reference;
 use crate::migrate::by_name;
 use crate::plan::CLASS;
 use crate::wait::{Deadline, empty};
-use crate::{InstallError, product};
+use crate::{InstallError, product, survey};
 
 /// What users make of Knative Serving's kinds, and nobody else.
 const USERS: [(&str, &str); 4] = [
@@ -102,8 +102,8 @@ impl Farewell {
     ) -> Result<Self, InstallError> {
         let mut farewell = farewell(inventory, purge);
         let has_made_kinds = inventory.made.iter().any(Reference::is_definition);
-        // Beside a Knative that stays, users' objects do, and look for their ingress.
-        if !has_made_kinds && !abandon {
+        // Where Knative stays, users' objects do, and look for their ingress.
+        if !farewell.going.contains(&survey::controller()) && !abandon {
             let bound = by_name(cluster, CLASS).await?;
             if let Some(first) = bound.first() {
                 return Err(InstallError::StillServed {
