@@ -20,7 +20,7 @@ use sluice_xds::wire::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
 use sluice_xds::{DeltaHandler, Opened, serve_delta};
 use tokio::net::UnixListener;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::{Request, Response, Streaming};
 
@@ -38,6 +38,8 @@ const IN_TRANSIT: usize = 8;
 const REQUEST_BYTES: usize = 64 << 20;
 /// Changes that come within this time are written together.
 const WRITE_AFTER: Duration = Duration::from_millis(500);
+/// For one part of time that is written, so many are not.
+const REST: u32 = 49;
 /// How long to wait after files could not be written.
 const WRITE_AGAIN: Duration = Duration::from_secs(10);
 
@@ -104,10 +106,16 @@ impl Relay {
 
     /// Keeps the files as what is known. Never ends.
     async fn write_changes(&self) {
+        let mut rest = WRITE_AFTER;
         loop {
             self.shared.changed.notified().await;
-            sleep(WRITE_AFTER).await;
-            if !self.write().await {
+            sleep(rest).await;
+            let began = Instant::now();
+            let written = self.write().await;
+            // A type is written whole, however little of it differs: the more there is of
+            // it, the rarer.
+            rest = WRITE_AFTER.max(began.elapsed() * REST);
+            if !written {
                 sleep(WRITE_AGAIN).await;
                 self.shared.changed.notify_one();
             }
