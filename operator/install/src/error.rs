@@ -200,7 +200,7 @@ pub enum InstallError {
     },
     /// Objects that ask for Sluice by name, where Sluice is to go and they stay.
     #[error(
-        "{count} objects ask for Sluice by name, {first} first, and would have no ingress; move them: sluice migrate --from sluice --to kourier, or whichever is there; or leave them so, by --abandon"
+        "{count} of users' objects ask for Sluice by name, {first} first, and would have no ingress; move them: sluice migrate --from sluice --to kourier, or whichever is there; or leave them so, by --abandon"
     )]
     StillServed {
         /// How many.

@@ -13,6 +13,7 @@ mod tests;
 use serde_json::{Value, json};
 
 use self::gateways::verify;
+pub(crate) use self::select::reference_of;
 pub use self::select::{Migration, Move, Served, class_of};
 use self::select::{annotation, class_word};
 use crate::cluster::{Cluster, serving_map};

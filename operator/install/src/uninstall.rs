@@ -1,16 +1,19 @@
 //! The way back: what the inventory lists goes, in the reverse of the order in which it
 //! came; values of others that were replaced are brought back.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, SERVING, serving_map};
 use crate::install::{Event, Step, Tell, store, write};
 use crate::inventory::{Inventory, Setting};
 use crate::manifest::Reference;
-use crate::migrate::by_name;
+use crate::migrate::{by_name, reference_of};
 use crate::plan::CLASS;
 use crate::wait::{Deadline, empty};
 use crate::{InstallError, product, survey};
@@ -208,6 +211,9 @@ pub async fn uninstall(
 ) -> Result<(), InstallError> {
     if !farewell.users.is_empty() {
         let mut step = Step::begin("users' objects", tell);
+        if cluster.get(&survey::controller()).await?.is_none() {
+            unhold(cluster).await?;
+        }
         for object in &farewell.users {
             // Its owner's going takes it along; whatever is of it goes before it does.
             cluster.delete_with_dependents(object).await?;
@@ -289,6 +295,40 @@ async fn within(cluster: &Cluster, namespace: &str) -> Result<Vec<Reference>, In
         );
     }
     Ok(all)
+}
+
+/// Takes Knative's finalizers away where Knative has gone before: nobody else would, and
+/// there is nothing left that they are for.
+async fn unhold(cluster: &Cluster) -> Result<(), InstallError> {
+    const HOLDING: [(&str, &str); 3] = [
+        ("serving.knative.dev/v1", "Route"),
+        ("serving.knative.dev/v1beta1", "DomainMapping"),
+        ("networking.internal.knative.dev/v1alpha1", "Ingress"),
+    ];
+    for (version, kind) in HOLDING {
+        for object in cluster.list(version, kind, None).await? {
+            let all = object.pointer("/metadata/finalizers");
+            let all: Vec<&str> = all
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            let left: Vec<&str> = all
+                .iter()
+                .copied()
+                .filter(|name| !name.ends_with(".knative.dev"))
+                .collect();
+            if left.len() == all.len() {
+                continue;
+            }
+            let reference = reference_of(&object, version, kind);
+            let patch = json!({"metadata": {"finalizers": left}});
+            let patched = cluster.merge(&reference, &patch).await;
+            patched.map_err(|error| InstallError::refused(&reference, &error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Brings values back, but those that somebody has changed since.
@@ -432,133 +472,4 @@ pub(crate) fn held(object: &Reference, is: &Value) -> String {
         "held by the finalizer {}, whose controller must take it away; {next}",
         finalizers.join(", ")
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn reference(kind: &str, namespace: Option<&str>, name: &str) -> Reference {
-        Reference {
-            api_version: "v1".into(),
-            kind: kind.into(),
-            namespace: namespace.map(str::to_owned),
-            name: name.into(),
-        }
-    }
-
-    fn inventory(kinds: bool) -> Inventory {
-        let mut inventory = Inventory::default();
-        inventory.make([reference("Namespace", None, product::NAMESPACE)]);
-        if kinds {
-            inventory.make([
-                reference(
-                    "CustomResourceDefinition",
-                    None,
-                    "services.serving.knative.dev",
-                ),
-                reference("Namespace", None, SERVING),
-                serving_map("config-domain"),
-            ]);
-        }
-        inventory.make([
-            reference("Service", Some(product::NAMESPACE), "sluice"),
-            reference("Deployment", Some(product::NAMESPACE), "sluice-gateway"),
-        ]);
-        for map in ["config-network", "config-domain"] {
-            inventory.set(Setting {
-                map: map.into(),
-                key: "k".into(),
-                was: None,
-                now: Some("ours".into()),
-            });
-        }
-        inventory
-    }
-
-    fn going(farewell: &Farewell) -> Vec<String> {
-        farewell.going.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn beside_a_knative_of_others_all_that_was_made_goes() {
-        let farewell = farewell(&inventory(false), false);
-        assert_eq!(
-            going(&farewell),
-            [
-                "Deployment sluice-system/sluice-gateway",
-                "Service sluice-system/sluice",
-                "ConfigMap sluice-system/sluice-inventory",
-                "Namespace sluice-system",
-            ]
-        );
-        assert_eq!((farewell.kept.len(), farewell.settings.len()), (0, 2));
-    }
-
-    #[test]
-    fn kinds_stay_with_the_inventory_unless_purged() {
-        let kept = farewell(&inventory(true), false);
-        assert_eq!(
-            going(&kept),
-            [
-                "Deployment sluice-system/sluice-gateway",
-                "Service sluice-system/sluice",
-                "ConfigMap knative-serving/config-domain",
-                "Secret sluice-system/sluice-xds-ca",
-                "ConfigMap sluice-system/sluice-xds-ca",
-                "Lease sluice-system/sluice-operator",
-                "Namespace knative-serving",
-            ]
-        );
-        assert_eq!(
-            named(&kept.kept),
-            "CustomResourceDefinition services.serving.knative.dev"
-        );
-        // A ConfigMap that goes has nothing to be brought back to.
-        assert_eq!(kept.settings.len(), 1);
-
-        let purged = farewell(&inventory(true), true);
-        assert!(purged.kept.is_empty());
-        assert_eq!(
-            going(&purged)[3],
-            "CustomResourceDefinition services.serving.knative.dev"
-        );
-        assert_eq!(
-            going(&purged).last().map(String::as_str),
-            Some("Namespace sluice-system")
-        );
-    }
-
-    #[test]
-    fn what_holds_an_object_is_named() {
-        let namespace = reference("Namespace", None, "a");
-        let is = json!({"status": {"conditions": [
-            {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "no"},
-            {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "x.example.com in 1 resource instances"}]}});
-        assert_eq!(
-            held(&namespace, &is),
-            "x.example.com in 1 resource instances; next: kubectl get namespace a -o yaml"
-        );
-        let service = reference("Service", Some("a"), "b");
-        let is = json!({"metadata": {"finalizers": ["cloud/balancer"]}});
-        assert_eq!(
-            held(&service, &is),
-            "held by the finalizer cloud/balancer, whose controller must take it away; next: kubectl get service -n a b -o yaml"
-        );
-    }
-
-    #[test]
-    fn a_farewell_reads_like_this() {
-        let mut farewell = farewell(&inventory(false), false);
-        farewell.going.truncate(1);
-        farewell.users = vec![reference("Service", Some("shop"), "cart")];
-        farewell.settings.truncate(1);
-        assert_eq!(
-            farewell.to_string(),
-            "users' objects, which go for ever\n  - Service shop/cart\nmade by an installation\n  - Deployment sluice-system/sluice-gateway\nsettings of knative, brought back\n  ~ config-network k: nothing\n"
-        );
-        assert_eq!(Farewell::default().to_string(), "nothing to do\n");
-    }
 }

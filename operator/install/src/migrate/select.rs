@@ -227,7 +227,7 @@ pub(super) fn annotation<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
         .as_str()
 }
 
-pub(super) fn reference_of(body: &Value, api_version: &str, kind: &str) -> Reference {
+pub(crate) fn reference_of(body: &Value, api_version: &str, kind: &str) -> Reference {
     let word = |field: &str| {
         let found = body
             .get("metadata")
