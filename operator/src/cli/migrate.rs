@@ -107,7 +107,9 @@ async fn moved(args: &Args, from: String, to: String) -> anyhow::Result<ExitCode
     ended.map_err(|error| {
         let begun = !matches!(
             error,
-            InstallError::NotAllMoved { .. } | InstallError::NotMoved { .. }
+            InstallError::NotAllMoved { .. }
+                | InstallError::NotMoved { .. }
+                | InstallError::NothingToEnd { .. }
         );
         failure(error, begun)
     })?;
