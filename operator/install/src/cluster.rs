@@ -338,6 +338,17 @@ impl Cluster {
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
+    /// Where all objects of a kind are, in one namespace or in every.
+    async fn all(&self, any: &Reference) -> Result<Option<Api<DynamicObject>>, Error> {
+        Ok(self.kind(any).await?.map(|(resource, _)| {
+            let client = self.client.clone();
+            match &any.namespace {
+                Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+                None => Api::all_with(client, &resource),
+            }
+        }))
+    }
+
     /// All objects of a kind, whole, in one namespace or in every; none where the API
     /// server does not know the kind.
     ///
@@ -349,20 +360,10 @@ impl Cluster {
         kind: &str,
         namespace: Option<&str>,
     ) -> Result<Vec<Value>, InstallError> {
-        let any = Reference {
-            api_version: version.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespace.map(str::to_owned),
-            name: "*".to_owned(),
-        };
+        let any = any_of(version, kind, namespace);
         let listed = async {
-            let Some((resource, _)) = self.kind(&any).await? else {
+            let Some(api) = self.all(&any).await? else {
                 return Ok(Vec::new());
-            };
-            let client = self.client.clone();
-            let api: Api<DynamicObject> = match namespace {
-                Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-                None => Api::all_with(client, &resource),
             };
             Ok(api.list(&ListParams::default()).await?.items)
         };
@@ -383,20 +384,10 @@ impl Cluster {
         kind: &str,
         namespace: Option<&str>,
     ) -> Result<Vec<Reference>, InstallError> {
-        let any = Reference {
-            api_version: version.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespace.map(str::to_owned),
-            name: "*".to_owned(),
-        };
+        let any = any_of(version, kind, namespace);
         let listed = async {
-            let Some((resource, _)) = self.kind(&any).await? else {
+            let Some(api) = self.all(&any).await? else {
                 return Ok(Vec::new());
-            };
-            let client = self.client.clone();
-            let api: Api<DynamicObject> = match namespace {
-                Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-                None => Api::all_with(client, &resource),
             };
             Ok(api.list_metadata(&ListParams::default()).await?.items)
         };
@@ -420,6 +411,16 @@ impl Cluster {
                 ..any.clone()
             })
             .collect())
+    }
+}
+
+/// Whatever is of a kind, in one namespace or in every.
+fn any_of(version: &str, kind: &str, namespace: Option<&str>) -> Reference {
+    Reference {
+        api_version: version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: "*".to_owned(),
     }
 }
 

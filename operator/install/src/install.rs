@@ -264,13 +264,7 @@ pub async fn install(
         let changed: Vec<Object> = component
             .objects
             .iter()
-            .filter(|object| {
-                let line = plan
-                    .objects
-                    .iter()
-                    .find(|line| line.object == object.reference);
-                line.is_none_or(|line| line.change != Change::None)
-            })
+            .filter(|object| !plan.leaves(&object.reference))
             .cloned()
             .collect();
         let count = changed.len();
@@ -314,11 +308,7 @@ pub async fn install(
 /// Deployments that are made here, with the replicas that their autoscaler will want at
 /// least. It says so some seconds later, and until then there would be one of each.
 fn least(component: &Component, plan: &Plan) -> Vec<(Reference, u64)> {
-    let made = |reference: &Reference| {
-        plan.objects
-            .iter()
-            .any(|line| line.object == *reference && line.change == Change::Create)
-    };
+    let made = |reference: &Reference| plan.change_of(reference) == Some(&Change::Create);
     let scalers = component
         .objects
         .iter()
@@ -395,7 +385,10 @@ async fn settle(
 }
 
 /// Notes that what was applied runs: from now on it is a way back.
-async fn prove(cluster: &Cluster, inventory: &mut Inventory) -> Result<(), InstallError> {
+pub(crate) async fn prove(
+    cluster: &Cluster,
+    inventory: &mut Inventory,
+) -> Result<(), InstallError> {
     if inventory.proven {
         return Ok(());
     }

@@ -152,6 +152,13 @@ pub fn write(objects: &[Object]) -> Result<String, InstallError> {
     Ok(text)
 }
 
+/// What must be done before an object goes, by name.
+pub(crate) fn finalizers(body: &Value) -> Vec<&str> {
+    let names = body.pointer("/metadata/finalizers");
+    let names = names.and_then(Value::as_array).into_iter().flatten();
+    names.filter_map(Value::as_str).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ use self::select::{annotation, class_word};
 use crate::cluster::{Cluster, serving_map};
 use crate::install::{Step, Tell, store, write};
 use crate::inventory::{Inventory, Setting};
-use crate::manifest::Reference;
+use crate::manifest::{Reference, finalizers};
 use crate::plan::{CLASS, CLASS_KEY, CONFIG_NETWORK};
 use crate::wait::{Deadline, condition};
 use crate::{InstallError, product};
@@ -70,9 +70,11 @@ pub async fn migrate(
     tell: &mut Tell<'_>,
 ) -> Result<(), InstallError> {
     let to = migration.to.as_str();
-    // One that was cut off right after it arrived.
-    for one in Migration::marked(cluster, to).await? {
-        let_go(cluster, &one, to).await?;
+    if to == CLASS {
+        // One that was cut off right after it arrived.
+        for one in Migration::marked(cluster, to).await? {
+            let_go(cluster, &one, to).await?;
+        }
     }
     for one in &migration.moves {
         let mut step = Step::begin(&one.object.to_string(), tell);
@@ -336,13 +338,8 @@ async fn release(cluster: &Cluster, ingress: &Reference, to: &str) -> Result<(),
     let Some(found) = cluster.get(ingress).await? else {
         return Ok(());
     };
-    let finalizers = found.pointer("/metadata/finalizers");
-    let all: Vec<&Value> = finalizers
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .collect();
-    let left: Vec<&&Value> = all.iter().filter(|name| **name != FINALIZER).collect();
+    let all = finalizers(&found);
+    let left: Vec<&&str> = all.iter().filter(|name| **name != FINALIZER).collect();
     if left.len() == all.len() {
         return Ok(());
     }

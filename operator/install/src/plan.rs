@@ -192,6 +192,17 @@ impl Plan {
         self.settings.is_empty() && self.objects.iter().all(|line| line.change == Change::None)
     }
 
+    /// True of an object that is there as it should be.
+    pub(crate) fn leaves(&self, object: &Reference) -> bool {
+        self.change_of(object) == Some(&Change::None)
+    }
+
+    /// What is done with an object of the plan.
+    pub(crate) fn change_of(&self, object: &Reference) -> Option<&Change> {
+        let line = self.objects.iter().find(|line| line.object == *object);
+        line.map(|line| &line.change)
+    }
+
     /// What is not there.
     pub fn missing(&self) -> impl Iterator<Item = &Reference> {
         self.objects

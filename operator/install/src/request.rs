@@ -198,10 +198,8 @@ pub(crate) async fn prove(
     address: &Address,
     deadline: Deadline,
 ) -> Result<String, InstallError> {
-    while_served(cluster, deadline, async {
-        again(deadline, async || by_address(cluster, address).await).await
-    })
-    .await
+    let asked = again(deadline, async || by_address(cluster, address).await);
+    while_served(cluster, deadline, asked).await
 }
 
 /// Sends one request through the gateway in this pod.
@@ -210,10 +208,8 @@ pub(crate) async fn prove_pod(
     pod: &str,
     deadline: Deadline,
 ) -> Result<(), InstallError> {
-    while_served(cluster, deadline, async {
-        again(deadline, async || by_pod(cluster, pod).await).await
-    })
-    .await
+    let asked = again(deadline, async || by_pod(cluster, pod).await);
+    while_served(cluster, deadline, asked).await
 }
 
 /// Asks until it is answered: a balancer takes connections before it knows of gateways.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, SERVING, serving_map};
 use crate::install::{Event, Step, Tell, store, write};
 use crate::inventory::{Inventory, Setting};
-use crate::manifest::Reference;
+use crate::manifest::{Reference, finalizers};
 use crate::migrate::{by_name, reference_of};
 use crate::plan::CLASS;
 use crate::wait::{Deadline, empty};
@@ -307,18 +307,9 @@ async fn unhold(cluster: &Cluster) -> Result<(), InstallError> {
     ];
     for (version, kind) in HOLDING {
         for object in cluster.list(version, kind, None).await? {
-            let all = object.pointer("/metadata/finalizers");
-            let all: Vec<&str> = all
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
-            let left: Vec<&str> = all
-                .iter()
-                .copied()
-                .filter(|name| !name.ends_with(".knative.dev"))
-                .collect();
+            let all = finalizers(&object);
+            let of_others = |name: &&&str| !name.ends_with(".knative.dev");
+            let left: Vec<&&str> = all.iter().filter(of_others).collect();
             if left.len() == all.len() {
                 continue;
             }
@@ -456,13 +447,7 @@ pub(crate) fn held(object: &Reference, is: &Value) -> String {
     if !waits.is_empty() {
         return format!("{}; {next}", waits.join(", "));
     }
-    let finalizers: Vec<&str> = is
-        .pointer("/metadata/finalizers")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let finalizers = finalizers(is);
     if finalizers.is_empty() {
         return format!(
             "nothing holds it, it is only slow; the same command again waits on; {next}"

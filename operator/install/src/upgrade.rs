@@ -12,10 +12,9 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
-use crate::install::{Event, Prepared, Step, Tell, apply, store};
+use crate::install::{Event, Prepared, Step, Tell, apply, prove, store};
 use crate::inventory::{Build, Inventory};
 use crate::manifest::{Object, Reference};
-use crate::plan::Change;
 use crate::wait::{Deadline, deployment, unready};
 use crate::{InstallError, Options, product, request};
 
@@ -37,20 +36,14 @@ pub async fn upgrade(
         components,
         mut inventory,
     } = prepared;
-    let is_same = |object: &Object| {
-        plan.objects
-            .iter()
-            .any(|line| line.object == object.reference && line.change == Change::None)
-    };
     let all = components.iter().flat_map(|component| &component.objects);
     let objects: Vec<(Object, bool)> = all
-        .map(|object| (object.clone(), !is_same(object)))
+        .map(|object| (object.clone(), !plan.leaves(&object.reference)))
         .collect();
     store(cluster, &inventory).await?;
     let brought = bring(cluster, objects, Deadline::within(options.timeout), tell).await;
     let Err(why) = brought else {
-        inventory.proven = true;
-        return store(cluster, &inventory).await;
+        return prove(cluster, &mut inventory).await;
     };
     // A build that ran before is repaired, and what was before it is no better.
     let Some(before) = inventory.before.clone().filter(|_| !inventory.proven) else {
