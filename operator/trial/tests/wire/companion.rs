@@ -206,6 +206,44 @@ fn world(place: &Place, name: &str, manifests: &[Value]) -> Server {
     Server::start(place.edge(), &socket, Settings::default(), objects).unwrap()
 }
 
+/// Two replicas of the operator that tell the same world, and what both share.
+struct Replicas {
+    servers: [Server; 2],
+    authority: Authority,
+    ports: OperatorPorts,
+}
+
+impl Replicas {
+    const IPS: [Ipv4Addr; 2] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
+
+    fn of(place: &Place, manifests: &[Value]) -> Self {
+        Self {
+            servers: ["one.sock", "two.sock"].map(|name| world(place, name, manifests)),
+            authority: Authority::generate(Timestamp::now()).unwrap(),
+            ports: OperatorPorts::take(),
+        }
+    }
+
+    fn start(&self, index: usize, leads: bool) -> Operator {
+        self.start_at(Self::IPS[index], index, leads)
+    }
+
+    fn start_at(&self, ip: Ipv4Addr, index: usize, leads: bool) -> Operator {
+        let publisher = self.servers[index].publisher();
+        Operator::start(ip, &self.ports, &self.authority, publisher, leads)
+    }
+
+    fn companion(&self, place: &Place) -> Companion {
+        let hosts = Self::IPS.map(|ip| ip.to_string()).join(",");
+        let bundle = self.authority.bundle_pem();
+        Companion::start(place.folder(), &hosts, &self.ports, bundle)
+    }
+
+    fn has_gateway(&self, index: usize) -> bool {
+        node(&self.servers[index].fleet()).is_some()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_served_is_served_by_an_envoy_that_starts_without_an_operator() {
     let Some(envoy) = envoy() else { return };
@@ -285,35 +323,28 @@ async fn the_replica_that_leads_has_the_stream_and_passes_it_on() {
     manifests.push(simple("led", "led.example.com", "b"));
     let place = Place::new().unwrap();
     let edge = place.edge().clone();
-    let servers = ["one.sock", "two.sock"].map(|name| world(&place, name, &manifests));
-    let authority = Authority::generate(Timestamp::now()).unwrap();
-    let ports = OperatorPorts::take();
-    let ips = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
-    let start = |index: usize, leads| {
-        let publisher = servers[index].publisher();
-        Operator::start(ips[index], &ports, &authority, publisher, leads)
-    };
-    let operators = [start(0, false), start(1, true)];
-    let hosts = "127.0.0.1,127.0.0.2";
-    let _companion = Companion::start(place.folder(), hosts, &ports, authority.bundle_pem());
+    let replicas = Replicas::of(&place, &manifests);
+    let operators = [replicas.start(0, false), replicas.start(1, true)];
+    let _companion = replicas.companion(&place);
     let gateway = Gateway::start(&envoy, place).await.unwrap();
     gateway.ready().await.unwrap();
-    let at = |index: usize| node(&servers[index].fleet()).is_some();
+    let at = |index: usize| replicas.has_gateway(index);
     assert_eq!((at(0), at(1)), (false, true));
     // Envoy asks for its tables once it has the scopes, answers by them a moment before it
     // says so, and is sent again what it did not say it has.
     eventually("the tables at Envoy", async || {
-        node(&servers[1].fleet()).is_some_and(|node| node.kinds[&Kind::RouteTable].held == 3)
+        node(&replicas.servers[1].fleet())
+            .is_some_and(|node| node.kinds[&Kind::RouteTable].held == 3)
     })
     .await;
-    servers[1].settled().await.unwrap();
+    replicas.servers[1].settled().await.unwrap();
 
     // The lease moves.
     operators[1].lead.send_replace(false);
     operators[0].lead.send_replace(true);
     eventually("the gateway at the new leader", async || at(0) && !at(1)).await;
-    servers[0].settled().await.unwrap();
-    let fleet = servers[0].fleet();
+    replicas.servers[0].settled().await.unwrap();
+    let fleet = replicas.servers[0].fleet();
     let sent: u64 = node(&fleet)
         .unwrap()
         .kinds
@@ -333,20 +364,12 @@ async fn the_replica_that_leads_has_the_stream_and_passes_it_on() {
 async fn a_lease_that_moved_while_envoy_was_away_is_followed() {
     let Some(envoy) = envoy() else { return };
     let place = Place::new().unwrap();
-    let servers = ["one.sock", "two.sock"].map(|name| world(&place, name, &[]));
-    let authority = Authority::generate(Timestamp::now()).unwrap();
-    let ports = OperatorPorts::take();
-    let ips = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
-    let start = |index: usize, leads| {
-        let publisher = servers[index].publisher();
-        Operator::start(ips[index], &ports, &authority, publisher, leads)
-    };
-    let operators = [start(0, true), start(1, false)];
-    let hosts = "127.0.0.1,127.0.0.2";
-    let _companion = Companion::start(place.folder(), hosts, &ports, authority.bundle_pem());
+    let replicas = Replicas::of(&place, &[]);
+    let operators = [replicas.start(0, true), replicas.start(1, false)];
+    let _companion = replicas.companion(&place);
     let gateway = Gateway::start(&envoy, place).await.unwrap();
     gateway.ready().await.unwrap();
-    let at = |index: usize| node(&servers[index].fleet()).is_some();
+    let at = |index: usize| replicas.has_gateway(index);
     assert_eq!((at(0), at(1)), (true, false));
 
     let place = gateway.stop().await;
@@ -365,26 +388,22 @@ async fn a_replica_that_is_gone_without_a_word_holds_no_gateway_up() {
     let mut manifests = service("b", &[backend.address()]);
     manifests.push(simple("held", "held.example.com", "b"));
     let place = Place::new().unwrap();
-    let servers = ["one.sock", "two.sock"].map(|name| world(&place, name, &manifests));
-    let authority = Authority::generate(Timestamp::now()).unwrap();
-    let ports = OperatorPorts::take();
+    let replicas = Replicas::of(&place, &manifests);
     let behind = Ipv4Addr::new(127, 0, 0, 3);
-    let _first = Operator::start(behind, &ports, &authority, servers[0].publisher(), true);
+    let _first = replicas.start_at(behind, 0, true);
     let (go, gone) = watch::channel(false);
-    let ways = [ports.xds, ports.enrolment].map(|port| {
+    let ways = [replicas.ports.xds, replicas.ports.enrolment].map(|port| {
         let from = OperatorPorts::listen(Ipv4Addr::LOCALHOST, port);
         tokio::spawn(way(from, SocketAddr::from((behind, port)), gone.clone()))
     });
-    let hosts = "127.0.0.1,127.0.0.2";
-    let _companion = Companion::start(place.folder(), hosts, &ports, authority.bundle_pem());
+    let _companion = replicas.companion(&place);
     let gateway = Gateway::start(&envoy, place).await.unwrap();
     gateway.ready().await.unwrap();
 
-    let second = Ipv4Addr::new(127, 0, 0, 2);
-    let _second = Operator::start(second, &ports, &authority, servers[1].publisher(), true);
+    let _second = replicas.start(1, true);
     go.send_replace(true);
     eventually("the gateway at the other replica", async || {
-        node(&servers[1].fleet()).is_some()
+        replicas.has_gateway(1)
     })
     .await;
     for way in ways {
