@@ -118,13 +118,13 @@ func checkMonitors(monitors []monitoringv1.PodMonitor, config string) (jobs, fin
 		return decode(text, &deployments)
 	})
 	for _, monitor := range monitors {
+		selector, err := metav1.LabelSelectorAsSelector(&monitor.Spec.Selector)
+		if err != nil {
+			return nil, nil, err
+		}
 		selected := 0
 		for _, deployment := range deployments {
 			template := deployment.Spec.Template
-			selector, err := metav1.LabelSelectorAsSelector(&monitor.Spec.Selector)
-			if err != nil {
-				return nil, nil, err
-			}
 			if !selector.Matches(labels.Set(template.Labels)) || monitor.Namespace != deployment.Namespace {
 				continue
 			}
